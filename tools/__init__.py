@@ -1,0 +1,1 @@
+"""What develops, tests and shows the package; none of it is installed with it."""
