@@ -1,0 +1,22 @@
+"""``manage.py dbshell`` in the current schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from appschema.context import current_schema
+
+from .envelope import make_envelope
+
+
+class DatabaseClientMixin:
+    @classmethod
+    def settings_to_cmd_args_env(
+        cls, settings_dict: dict[str, Any], parameters: Any
+    ) -> tuple[list[str], dict[str, str] | None]:
+        args, env = super().settings_to_cmd_args_env(settings_dict, parameters)
+        if schema_name := current_schema():
+            path = make_envelope(schema_name).path.replace(" ", "\\ ")
+            options = (env or {}).get("PGOPTIONS", "")
+            env = {**(env or {}), "PGOPTIONS": f"{options} -c search_path={path}".strip()}
+        return args, env

@@ -1,0 +1,106 @@
+"""The SQL compilers, which refuse a query on isolated tables while no schema is active.
+
+A compiler sees every table of the query that it compiles, those of subqueries through the
+compilers of theirs. Only running a query is refused: ``str(queryset.query)`` is not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db.backends.postgresql import compiler
+from django.db.models import Model
+from django.db.models.sql.query import RawQuery
+
+from appschema.context import current_schema
+from appschema.exceptions import NoActiveSchema
+from appschema.names import PUBLIC
+from appschema.placement import get_tables
+
+
+class _GuardMixin:
+    def __init__(self, query: Any, connection: Any, using: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(query, connection, using, *args, **kwargs)
+        # QuerySet.raw() makes a compiler only for its converters; its text is all there is to see.
+        if isinstance(query, RawQuery) and (guarded := _guarded_models()):
+            text = query.sql if isinstance(query.sql, str) else str(query.sql)
+            _refuse(re.findall(r"[^\W]+", text), guarded)
+
+    def execute_sql(self, *args: Any, **kwargs: Any) -> Any:
+        if not _guarded_models():
+            return super().execute_sql(*args, **kwargs)
+        with _guarding(self.connection):
+            return super().execute_sql(*args, **kwargs)
+
+    def as_sql(self, *args: Any, **kwargs: Any) -> Any:
+        compiled = super().as_sql(*args, **kwargs)
+        if self.connection.guards_queries:
+            _refuse(self._table_names(), _guarded_models())
+        return compiled
+
+    def _table_names(self) -> Iterable[str]:
+        query = self.query
+        return [
+            query.alias_map[alias].table_name
+            for alias, count in query.alias_refcount.items()
+            if count
+        ]
+
+
+class SQLCompiler(_GuardMixin, compiler.SQLCompiler):
+    pass
+
+
+class SQLInsertCompiler(_GuardMixin, compiler.SQLInsertCompiler):
+    def _table_names(self) -> Iterable[str]:
+        return [self.query.get_meta().db_table]
+
+
+class SQLDeleteCompiler(_GuardMixin, compiler.SQLDeleteCompiler):
+    pass
+
+
+class SQLUpdateCompiler(_GuardMixin, compiler.SQLUpdateCompiler):
+    pass
+
+
+class SQLAggregateCompiler(_GuardMixin, compiler.SQLAggregateCompiler):
+    pass
+
+
+@contextmanager
+def _guarding(connection: Any) -> Iterator[None]:
+    found = connection.guards_queries
+    connection.guards_queries = True
+    try:
+        yield
+    finally:
+        connection.guards_queries = found
+
+
+def _guarded_models() -> dict[str, type[Model]]:
+    """Return the models, by table, that must not be queried under the current schema."""
+    schema_name = current_schema()
+    if schema_name is not None and schema_name != PUBLIC:
+        return {}
+    tables = get_tables()
+    return tables.isolated if schema_name else {**tables.both, **tables.isolated}
+
+
+def _refuse(tables: Iterable[str], guarded: dict[str, type[Model]]) -> None:
+    for table in tables:
+        if model := guarded.get(table):
+            label = model._meta.label
+            found = (
+                f"the current schema is {PUBLIC!r}, where it has no table"
+                if current_schema()
+                else "no schema is active"
+            )
+            raise NoActiveSchema(
+                f"The tables of {label!r} live in the customers' schemas, and {found}. Put the query"
+                " into 'with appschema.schema_context(NAME):'; on the command line type"
+                " 'manage.py inschema NAME COMMAND'."
+            )

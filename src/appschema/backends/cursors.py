@@ -1,0 +1,457 @@
+"""psycopg cursors that send every statement in its envelope.
+
+They build on the generators that psycopg's own cursors are made of; the names with a leading
+underscore are psycopg's. They are the same from psycopg 3.2 to 3.3, and the suite runs on both.
+
+How each kind of statement carries the schema:
+
+* simple query protocol (Django's default, and named cursors): in front, in the same message;
+* ``executemany`` and ``connection.pipeline()``: as commands of their own, ahead in the pipeline;
+* parameters bound by the server: ahead in a pipeline, or in a message of its own when a
+  transaction is open;
+* FETCH and MOVE: in front, with the schema under which the cursor was declared;
+* what PostgreSQL refuses beside other statements: alone, on a connection that is opened for it.
+
+The current schema is read when a statement is sent, never when the cursor is made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from typing import Any, ClassVar
+
+import psycopg
+from django.db.backends.postgresql.base import CursorMixin
+from psycopg import errors, pq, sql
+from psycopg.adapt import Transformer
+from psycopg.client_cursor import ClientCursorMixin
+from psycopg.generators import execute, fetch
+
+from appschema.context import current_schema
+from appschema.exceptions import SchemaMissing, UnsafeStatement
+from appschema.names import MARKER_TABLE, PUBLIC
+
+from .envelope import Envelope, make_envelope
+from .statement import Statement, read_statement
+from .transaction import path_of
+
+_IDLE = pq.TransactionStatus.IDLE
+_INERROR = pq.TransactionStatus.INERROR
+_FATAL = pq.ExecStatus.FATAL_ERROR
+_MISSING = re.compile(
+    rf'schema "(?P<schema>[^"]+)" does not exist|"(?P<marked>[^"]+)\.{MARKER_TABLE}"'
+)
+_LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
+
+
+class EnvelopeMixin:
+    """What all cursors share: composing the envelope, and hiding it from the caller."""
+
+    plain: ClassVar[type]
+    """The class without the envelope, for what Django does to a connection as such."""
+
+    own_schema_only = False
+    """Leave the default path out (introspection)."""
+
+    _hidden = 0  # results of the envelope that stand before those of the statement
+    _prefix = b""  # what was sent in front of the statement
+    _opened = False  # this executemany() has sent its envelope
+    _bare = False  # this statement goes without one
+
+    def _start_query(self, query: Any = None) -> Any:
+        if self._pgconn.transaction_status == _IDLE:
+            path_of(self._conn).begin()
+        self._hidden, self._prefix, self._opened = 0, b"", False
+        yield from super()._start_query(query)
+
+    def _compose(self, query: Any) -> Envelope | None:
+        """Return the envelope that *query* is to be sent in, if any."""
+        if self._bare:
+            return None
+        template = getattr(query, "template", None) or query.query
+        statement = read_statement(template)
+        schema_name = current_schema()
+        status = self._pgconn.transaction_status
+        if statement.continues:
+            _refuse_continued(schema_name, outside=status == _IDLE)
+        known = path_of(self._conn)
+        if statement.ends_transaction:
+            known.forget()
+        # A failed transaction accepts only what ends it, and that runs under the path which its
+        # pending triggers belong to.
+        if statement.blank or statement.controls or status == _INERROR:
+            return None
+        envelope = make_envelope(
+            schema_name,
+            template,
+            default_path=not self.own_schema_only,
+            creates_extension=statement.creates_extension,
+        )
+        if status == _IDLE:
+            return envelope
+        return self._compose_inside(envelope, statement, query.query)
+
+    def _compose_inside(
+        self, envelope: Envelope, statement: Statement, text: bytes
+    ) -> Envelope | None:
+        """Return the envelope inside an open transaction, where a path may stand already."""
+        known, depth = path_of(self._conn), self._conn._num_transactions
+        if known.is_users(envelope.path, depth):
+            return None
+        firing = known.may_hold_triggers_of_another(envelope.schema_name, depth)
+        known.carry(envelope.schema_name, envelope.path, depth)
+        if statement.sets_path or b"search_path" in text:
+            known.yield_to_user()
+        return envelope.firing() if firing else envelope
+
+    def _queue(self, envelope: Envelope) -> None:
+        """Put the envelope into the open pipeline, ahead of what is queued next."""
+        pipeline = self._conn._pipeline
+        for each in envelope.queued_statements:
+            pipeline.command_queue.append(partial(self._pgconn.send_query_params, each, None))
+            pipeline.result_queue.append(None)
+
+    def _send_in_front(self, query: Any, envelope: Envelope) -> None:
+        self._query = query
+        self._hidden, self._prefix = len(envelope.statements), envelope.sql
+        self._pgconn.send_query(self._prefix + query.query)
+
+    def _check_results(self, results: list[Any]) -> None:
+        if hidden := self._hidden:
+            self._hidden = 0
+            self._check_envelope(results[:hidden])
+            del results[:hidden]
+        super()._check_results(results)
+
+    def _check_envelope(self, results: Iterable[Any]) -> None:
+        for result in results:
+            if result.status == _FATAL:
+                raise errors.error_from_result(result, encoding=self._encoding)
+
+    def _raise_for_result(self, result: Any) -> Any:
+        try:
+            super()._raise_for_result(result)
+        except psycopg.Error as error:
+            if self._prefix:
+                _hide_prefix(error, self._prefix.decode())
+            raise
+
+    def execute(
+        self,
+        query: Any,
+        params: Any = None,
+        *,
+        prepare: bool | None = None,
+        binary: bool | None = None,
+    ) -> Any:
+        if isinstance(query, str | bytes) and self._is_outside():
+            text = query.encode() if isinstance(query, str) else query
+            statement = read_statement(text)
+            if statement.goes_alone or statement.of_the_server:
+                return self._execute_alone(query, params, of_the_server=statement.of_the_server)
+        try:
+            return self._execute_carried(query, params, prepare=prepare, binary=binary)
+        except (errors.ActiveSqlTransaction, errors.InvalidTransactionTermination):
+            # It has done nothing yet: with the envelope it was one transaction.
+            if not self._is_outside():
+                raise
+            return self._execute_alone(query, params)
+        except psycopg.Error as error:
+            raise _named(error) from error.__cause__
+
+    def _execute_carried(self, query: Any, params: Any, **kwargs: Any) -> Any:
+        return super().execute(query, params, **kwargs)
+
+    def executemany(self, query: Any, params_seq: Any, **kwargs: Any) -> Any:
+        try:
+            return super().executemany(query, params_seq, **kwargs)
+        except psycopg.Error as error:
+            raise _named(error) from error.__cause__
+
+    def _is_outside(self) -> bool:
+        """Tell whether the next statement would be a transaction of its own."""
+        conn = self._conn
+        return (
+            conn.autocommit
+            and self._pgconn.transaction_status == _IDLE
+            and conn._pipeline is None
+        )
+
+    def _execute_alone(self, query: Any, params: Any, *, of_the_server: bool = False) -> Any:
+        """Send what PostgreSQL refuses beside an envelope.
+
+        Under a schema it goes over a connection that is opened for it with the path among its
+        startup options, so that no session that others use is ever changed.
+        """
+        schema_name = current_schema()
+        if of_the_server or schema_name is None or schema_name == PUBLIC:
+            self._bare = True
+            try:
+                return super().execute(query, params)
+            finally:
+                self._bare = False
+        envelope = make_envelope(schema_name)
+        with self._conn.appschema_open(envelope) as connection:
+            cursor = connection.execute(query, params)
+            self._reset()
+            self._tx = Transformer(self)
+            self._results[:] = cursor._results
+            self._select_current_result(0)
+        return self
+
+    def _start_copy_gen(self, statement: Any, params: Any = None) -> Any:
+        # As psycopg's, which accepts no result before that of the COPY.
+        if self._conn._pipeline:
+            raise psycopg.NotSupportedError("COPY cannot be used in pipeline mode")
+        yield from self._start_query()
+        client = ClientCursorMixin._query_cls(self._tx)
+        client.convert(statement, params or None)
+        envelope = self._compose(client)
+        prefix = envelope.sql if envelope else b""
+        self._query, self._prefix = client, prefix
+        self._pgconn.send_query(prefix + client.query)
+        results = yield from execute(self._pgconn)
+        if envelope:
+            try:
+                self._check_envelope(results[: len(envelope.statements)])
+            except psycopg.Error as error:
+                raise _named(error) from None
+            del results[: len(envelope.statements)]
+        if len(results) != 1:
+            raise psycopg.ProgrammingError("COPY cannot be mixed with other operations")
+        if results[0].status == _FATAL:
+            self._raise_for_result(results[0])
+        self._check_copy_result(results[0])
+        self._set_results(results)
+
+    def _stream_send_gen(self, query: Any, params: Any = None, **kwargs: Any) -> Any:
+        yield from super()._stream_send_gen(query, params, **kwargs)
+        hidden, self._hidden = self._hidden, 0
+        for _ in range(hidden):
+            result = yield from fetch(self._pgconn)
+            if result is not None and result.status == _FATAL:
+                while (yield from fetch(self._pgconn)) is not None:
+                    pass
+                raise _named(errors.error_from_result(result, encoding=self._encoding))
+
+
+class ClientBindingMixin(EnvelopeMixin):
+    """For cursors that merge the parameters into the text (Django's default)."""
+
+    def _execute_send(
+        self, query: Any, *, force_extended: bool = False, binary: bool | None = None
+    ) -> None:
+        if self._conn._pipeline:
+            if self._execmany_returning is None or not self._opened:
+                self._opened = True
+                if envelope := self._compose(query):
+                    self._queue(envelope)
+        elif not binary and (binary is False or self.format == pq.Format.TEXT):
+            if envelope := self._compose(query):
+                self._send_in_front(query, envelope)
+                return
+        super()._execute_send(query, force_extended=force_extended, binary=binary)
+
+
+class ServerBindingMixin(EnvelopeMixin):
+    """For cursors whose parameters are bound by the server, one statement a message."""
+
+    def _execute_carried(
+        self,
+        query: Any,
+        params: Any,
+        *,
+        prepare: bool | None = None,
+        binary: bool | None = None,
+    ) -> Any:
+        simple = not (params or prepare or binary) and isinstance(query, str | bytes | sql.Composable)
+        if simple or not self._is_outside():
+            return super()._execute_carried(query, params, prepare=prepare, binary=binary)
+        # Outside a transaction a pipeline is what keeps the path and the statement together.
+        with self._conn.pipeline():
+            super()._execute_carried(query, params, prepare=prepare, binary=binary)
+        return self
+
+    def _maybe_prepare_gen(
+        self, pgq: Any, *, prepare: bool | None = None, binary: bool | None = None
+    ) -> Any:
+        self._ahead = True
+        if self._conn._pipeline:
+            if self._execmany_returning is None or not self._opened:
+                self._opened = True
+                if envelope := self._compose(pgq):
+                    self._queue(envelope)
+        elif pgq.params or prepare or binary or self.format == pq.Format.BINARY:
+            yield from self._send_ahead_gen(pgq)
+        else:
+            # In front of the text, which a prepared statement would not allow.
+            self._ahead, prepare = False, False
+        try:
+            yield from super()._maybe_prepare_gen(pgq, prepare=prepare, binary=binary)
+        finally:
+            self._ahead = False
+
+    def _send_ahead_gen(self, pgq: Any) -> Any:
+        """Send the envelope as a message of its own into the open transaction."""
+        envelope = self._compose(pgq)
+        if envelope is None:
+            return
+        if self._pgconn.transaction_status == _IDLE:
+            raise UnsafeStatement(
+                "With OPTIONS['server_side_binding'] this statement cannot carry its schema outside"
+                " a transaction. Put it into transaction.atomic()."
+            )
+        self._pgconn.send_query(envelope.sql)
+        self._check_envelope((yield from execute(self._pgconn)))
+
+    _ahead = False
+
+    def _execute_send(
+        self, query: Any, *, force_extended: bool = False, binary: bool | None = None
+    ) -> None:
+        extended = query.params or binary or self.format == pq.Format.BINARY
+        if not self._ahead and not self._conn._pipeline and not extended:
+            if envelope := self._compose(query):
+                self._send_in_front(query, envelope)
+                return
+        super()._execute_send(query, force_extended=force_extended, binary=binary)
+
+    def _stream_send_gen(self, query: Any, params: Any = None, **kwargs: Any) -> Any:
+        if (params or kwargs.get("binary")) and current_schema() not in (None, PUBLIC):
+            raise UnsafeStatement(
+                "With OPTIONS['server_side_binding'], stream() cannot carry its schema with"
+                " parameters. Use a named cursor, or .iterator() of a queryset."
+            )
+        yield from super()._stream_send_gen(query, params, **kwargs)
+
+
+class NamedCursorMixin(ClientBindingMixin):
+    """For cursors that PostgreSQL holds, and that are fetched from in pages.
+
+    Their parameters are always merged into the text, since DECLARE ... WITH HOLD must travel
+    in one message with its path.
+    """
+
+    _declared: Envelope | None = None
+
+    def _compose(self, query: Any) -> Envelope | None:
+        envelope = super()._compose(query)
+        self._declared = make_envelope(current_schema(), query.query)
+        return envelope
+
+    def execute(self, query: Any, params: Any = None, **kwargs: Any) -> Any:
+        try:
+            # Not EnvelopeMixin's: a DECLARE is never refused beside its envelope.
+            return super(EnvelopeMixin, self).execute(query, params, **kwargs)
+        except psycopg.Error as error:
+            raise _named(error) from error.__cause__
+
+    def _describe_gen(self) -> Any:
+        self._hidden = 0  # _declare_gen() has looked at the last result only, the DECLARE's
+        yield from super()._describe_gen()
+
+    def _fetch_gen(self, num: int | None) -> Any:
+        if self.closed or not self._described or not self._runs_code():
+            return (yield from super()._fetch_gen(num))
+        count = sql.SQL("ALL") if num is None else sql.Literal(num)
+        result = yield from self._command_gen(sql.SQL("FETCH FORWARD {} FROM {}").format(
+            count, sql.Identifier(self._name)
+        ))
+        self.pgresult = result
+        self._tx.set_pgresult(result, set_loaders=False)
+        return self._tx.load_rows(0, result.ntuples, self._make_row)
+
+    def _scroll_gen(self, value: int, mode: str) -> Any:
+        if mode not in ("relative", "absolute") or not self._runs_code():
+            yield from super()._scroll_gen(value, mode)
+            return
+        absolute = sql.SQL("ABSOLUTE " if mode == "absolute" else "")
+        yield from self._command_gen(sql.SQL("MOVE {}{} FROM {}").format(
+            absolute, sql.Literal(value), sql.Identifier(self._name)
+        ))
+
+    def _runs_code(self) -> bool:
+        """Tell whether fetching evaluates the query: one that is held is evaluated already."""
+        return self._pgconn.transaction_status == pq.TransactionStatus.INTRANS
+
+    def _command_gen(self, command: sql.Composed) -> Any:
+        """Send a command on this cursor under the path of its DECLARE."""
+        text = command.as_bytes(self)
+        # A cursor that somebody else declared is fetched under the current schema.
+        declared = self._declared or make_envelope(current_schema())
+        envelope = self._compose_inside(declared, Statement(), b"")
+        prefix = envelope.sql if envelope else b""
+        self._pgconn.send_query(prefix + text)
+        results = yield from execute(self._pgconn)
+        self._check_envelope(results)
+        return results[-1]
+
+
+class ServerSideCursor(
+    CursorMixin, NamedCursorMixin, ClientCursorMixin, psycopg.ServerCursor[Any]
+):
+    """The named cursor of ``QuerySet.iterator()``."""
+
+
+@cache
+def in_envelope(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
+    """Return the cursor class *factory* with the envelope."""
+    if issubclass(factory, EnvelopeMixin):
+        return factory
+    client = issubclass(factory, ClientCursorMixin)
+    mixin = ClientBindingMixin if client else ServerBindingMixin
+    namespace = {"__module__": factory.__module__, "__doc__": factory.__doc__, "plain": factory}
+    return type(factory.__name__, (mixin, factory), namespace)
+
+
+@contextmanager
+def without_envelope(connection: Any) -> Iterator[None]:
+    """Make the cursors of this psycopg connection plain ones, for its set-up and its checks.
+
+    Only for statements that resolve no name in a schema.
+    """
+    factory = connection.cursor_factory
+    connection.cursor_factory = getattr(factory, "plain", factory)
+    try:
+        yield
+    finally:
+        connection.cursor_factory = factory
+
+
+def _refuse_continued(schema_name: str | None, *, outside: bool) -> None:
+    if outside and schema_name in (None, PUBLIC):
+        return
+    raise UnsafeStatement(
+        "The SQL text ends a transaction or rolls back to a savepoint and goes on with other"
+        f" statements, which would not run in the schema {schema_name!r}. Send them separately."
+    )
+
+
+def _named(error: psycopg.Error) -> Exception:
+    """Return the error to raise for *error*: by its name, if it is a missing schema."""
+    if error.sqlstate in ("3F000", "42P01") and (schema_name := current_schema()):
+        found = _MISSING.search(error.diag.message_primary or "")
+        if found and schema_name in found.groups():
+            return SchemaMissing(schema_name)
+    return error
+
+
+def _hide_prefix(error: psycopg.Error, prefix: str) -> None:
+    """Make the error point into the user's statement instead of the whole message."""
+    if not (position := error.diag.statement_position):
+        return
+    fields = {field: _field(error, field) for field in pq.DiagnosticField}
+    moved = max(int(position) - len(prefix), 1)
+    fields[pq.DiagnosticField.STATEMENT_POSITION] = str(moved).encode()
+    error._info = fields
+    lines = prefix.count("\n")
+    text = _LINE.sub(lambda line: f"LINE {int(line[1]) - lines}:", str(error), count=1)
+    error.args = (text, *error.args[1:])
+
+
+def _field(error: psycopg.Error, field: pq.DiagnosticField) -> bytes | None:
+    result = error.pgresult
+    return result.error_field(field) if result is not None else None

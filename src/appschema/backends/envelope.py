@@ -1,0 +1,149 @@
+"""The envelope: the text that carries the current schema with a statement, in one message.
+
+    SET LOCAL search_path TO "acme", "public", pg_temp;
+    LOCK TABLE ONLY "acme"."django_migrations" IN ACCESS SHARE MODE;
+    SELECT ...
+
+The lock makes PostgreSQL itself refuse the message when the schema is gone, where a missing
+schema in search_path would be passed over and ``public`` be read. It conflicts with nothing
+but DROP and ALTER, returns no row, takes no snapshot and is allowed in read-only transactions.
+
+``pg_temp`` comes last, so that a temporary table which one request left behind on a connection
+never stands before the tables of a schema.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+
+from appschema.conf import Config, get_config
+from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier
+from appschema.placement import get_tables
+
+_FIRE_PENDING = (b"SET CONSTRAINTS ALL IMMEDIATE", b"SET CONSTRAINTS ALL DEFERRED")
+_CREATED = re.compile(
+    rb"""\b(?:create\s+(?:unlogged\s+)?table\s+(?:if\s+not\s+exists\s+)?|rename\s+to\s+)"?([^"\s(;.]+)"?""",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """What precedes a statement in its message."""
+
+    schema_name: str | None
+    """The schema that is carried; None for public, with or without a current schema."""
+
+    path: str
+    """The value of search_path."""
+
+    locked: tuple[str, ...]
+    """The tables, quoted and qualified, without which the message must fail."""
+
+    fires: bool = False
+    """The triggers that are pending under the path before this one are fired first."""
+
+    @cached_property
+    def statements(self) -> tuple[bytes, ...]:
+        """The statements to put in front of the user's, in one message."""
+        locks = [f"LOCK TABLE {self._each_only()} IN ACCESS SHARE MODE"] if self.locked else []
+        return (*self._statements_before(), *(each.encode() for each in locks))
+
+    @cached_property
+    def queued_statements(self) -> tuple[bytes, ...]:
+        """The statements to queue ahead of the user's in a pipeline.
+
+        A pipeline outside a transaction is no transaction block to PostgreSQL before 18, which
+        LOCK asks for. Reading no row takes the same lock, at the price of a snapshot.
+        """
+        reads = [f"SELECT FROM {self._each_only()} LIMIT 0"] if self.locked else []
+        return (*self._statements_before(), *(each.encode() for each in reads))
+
+    def _statements_before(self) -> tuple[bytes, ...]:
+        set_path = f"SET LOCAL search_path TO {self.path}".encode()
+        return (*_FIRE_PENDING, set_path) if self.fires else (set_path,)
+
+    def _each_only(self) -> str:
+        return ", ".join(f"ONLY {table}" for table in self.locked)
+
+    @cached_property
+    def sql(self) -> bytes:
+        """One line, so that the user's statement keeps its lines, moved by one."""
+        return b"; ".join(self.statements) + b";\n"
+
+    def firing(self) -> Envelope:
+        """Return this envelope after the triggers that are pending under the path before it.
+
+        A deferred trigger's function runs under the path that is set when it fires. Before the
+        path changes inside a transaction those of the old schema are fired.
+        """
+        return replace(self, fires=True)
+
+
+def make_envelope(
+    schema_name: str | None,
+    template: bytes = b"",
+    *,
+    default_path: bool = True,
+    creates_extension: bool = False,
+) -> Envelope:
+    """Return the envelope of a statement.
+
+    ``schema_name`` is the current schema (None: unset). ``template`` is the statement, without
+    the values of its parameters: the both apps' tables that it names are locked too, since
+    one that this schema lacks must not be looked for in public. ``default_path=False`` leaves
+    only the schema itself in the path. ``creates_extension`` puts the schema for extensions
+    first: an extension belongs to the database and must outlive any one schema.
+    """
+    config = get_config()
+    if schema_name is None or schema_name == PUBLIC:
+        return _make(config, None, (), True, creates_extension)
+    both = tuple(get_tables().both)
+    tables = _named_tables(template, both) if both and template else ()
+    return _make(config, schema_name, tables, default_path, creates_extension)
+
+
+@lru_cache(maxsize=4096)
+def _make(
+    config: Config,
+    schema_name: str | None,
+    tables: tuple[str, ...],
+    default_path: bool,
+    creates_extension: bool,
+) -> Envelope:
+    names = [PUBLIC if schema_name is None else schema_name]
+    if default_path:
+        names += [name for name in config.default_path if name not in names]
+    if creates_extension:
+        names = [config.extensions_schema, *(n for n in names if n != config.extensions_schema)]
+    path = ", ".join([*map(quote_identifier, names), "pg_temp"])
+    if schema_name is None:
+        return Envelope(None, path, ())
+    schema = quote_identifier(schema_name)
+    locked = tuple(f"{schema}.{quote_identifier(table)}" for table in (MARKER_TABLE, *tables))
+    return Envelope(schema_name, path, locked)
+
+
+def _named_tables(template: bytes, tables: tuple[str, ...]) -> tuple[str, ...]:
+    if len(template) > 10_000:
+        return _find_tables(template, tables)
+    return _find_tables_cached(template, tables)
+
+
+def _find_tables(template: bytes, tables: tuple[str, ...]) -> tuple[str, ...]:
+    found = {match.decode() for match in _pattern(tables).findall(template)}
+    if not found:
+        return ()
+    found -= {match.decode("utf-8", "replace") for match in _CREATED.findall(template)}
+    return tuple(sorted(found))
+
+
+_find_tables_cached = lru_cache(maxsize=4096)(_find_tables)
+
+
+@lru_cache(maxsize=8)
+def _pattern(tables: tuple[str, ...]) -> re.Pattern[bytes]:
+    names = b"|".join(re.escape(table.encode()) for table in sorted(tables, key=len, reverse=True))
+    return re.compile(rb"(?<![\w$])(?:%b)(?![\w$])" % names)

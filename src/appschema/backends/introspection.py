@@ -1,0 +1,61 @@
+"""Introspection that sees the tables of the current schema only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+
+def _in_own_schema(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def wrapper(self: Any, cursor: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._with_default_path:
+            return method(self, cursor, *args, **kwargs)
+        # Django's wrapper around the psycopg cursor, or (in a caller's hands) that cursor itself.
+        inner = getattr(cursor, "cursor", cursor)
+        found = inner.own_schema_only
+        inner.own_schema_only = True
+        try:
+            return method(self, cursor, *args, **kwargs)
+        finally:
+            inner.own_schema_only = found
+
+    return wrapper
+
+
+class DatabaseIntrospectionMixin:
+    """Django asks PostgreSQL for what is visible in search_path: here without the default path."""
+
+    _with_default_path = False
+
+    @contextmanager
+    def with_default_path(self) -> Iterator[None]:
+        """Let introspection see the tables of the default path (the shared ones) as well."""
+        found = self._with_default_path
+        self._with_default_path = True
+        try:
+            yield
+        finally:
+            self._with_default_path = found
+
+    @_in_own_schema
+    def get_table_list(self, cursor: Any) -> Any:
+        return super().get_table_list(cursor)
+
+    @_in_own_schema
+    def get_table_description(self, cursor: Any, table_name: str) -> Any:
+        return super().get_table_description(cursor, table_name)
+
+    @_in_own_schema
+    def get_sequences(self, cursor: Any, table_name: str, table_fields: Any = ()) -> Any:
+        return super().get_sequences(cursor, table_name, table_fields)
+
+    @_in_own_schema
+    def get_relations(self, cursor: Any, table_name: str) -> Any:
+        return super().get_relations(cursor, table_name)
+
+    @_in_own_schema
+    def get_constraints(self, cursor: Any, table_name: str) -> Any:
+        return super().get_constraints(cursor, table_name)

@@ -1,0 +1,42 @@
+"""The schema editor: extensions belong to the database, not to one schema."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+from appschema.context import current_schema
+from appschema.names import PUBLIC
+
+from .statement import split_statements
+
+logger = logging.getLogger("appschema.schema")
+
+_OF_EXTENSION = re.compile(rb"(?P<verb>create|drop)\s+extension\b", re.IGNORECASE)
+
+
+class DatabaseSchemaEditorMixin:
+    """In a schema, CREATE EXTENSION goes to the schema for extensions and DROP EXTENSION nowhere.
+
+    Each schema's migrations create the extension (the first does, for all) and would drop it
+    from under all the others when one schema goes back.
+    """
+
+    def execute(self, sql: Any, params: Any = ()) -> Any:
+        if current_schema() in (None, PUBLIC) or not isinstance(sql, str):
+            return super().execute(sql, params)
+        text = sql.encode()
+        if b"extension" not in text.lower():
+            return super().execute(sql, params)
+        statements = split_statements(text)
+        if not any(map(_OF_EXTENSION.match, statements)):
+            return super().execute(sql, params)
+        # One at a time: the path of an extension is not that of its neighbours.
+        for statement in statements:
+            found = _OF_EXTENSION.match(statement)
+            if found and found["verb"].lower() == b"drop":
+                logger.info("In schema %r, left out: %s", current_schema(), statement.decode())
+            else:
+                super().execute(statement.decode(), params)
+        return None

@@ -1,0 +1,160 @@
+"""What can be told of a statement from its text.
+
+The texts are those that go to PostgreSQL, as bytes. Whatever decides that a statement needs no
+envelope is decided by an exact reading of quotes and comments; the cheap patterns only decide
+that such a reading is not needed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+_ENDING = rb"rollback|abort|commit|end|prepare\s+transaction"
+_OPENING = rb"begin|start|savepoint|release"
+# A keyword leads a statement only after the start, a semicolon or the end of a comment.
+_MAYBE_CONTROL = re.compile(
+    rb"(?:\A|;|\*/|\n)\s*(?:%b|%b)\b" % (_ENDING, _OPENING), re.IGNORECASE
+)
+_ENDS = re.compile(rb"(?:%b)\b" % _ENDING, re.IGNORECASE)
+_CONTROLS = re.compile(rb"(?:%b|%b)\b" % (_ENDING, _OPENING), re.IGNORECASE)
+_BEGIN_ATOMIC = re.compile(rb"\bbegin\s+atomic\b", re.IGNORECASE)
+_SETS_PATH = re.compile(rb"search_path", re.IGNORECASE)
+_CREATE_EXTENSION = re.compile(rb"create\s+extension\b", re.IGNORECASE)
+_GOES_ALONE = re.compile(
+    rb"vacuum\b|(?:create\s+(?:unique\s+)?|drop\s+)index\s+concurrently\b"
+    rb"|reindex\b.*\bconcurrently\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_OF_THE_SERVER = re.compile(
+    rb"discard\b|alter\s+system\b|(?:create|alter|drop)\s+(?:database|tablespace|subscription)\b",
+    re.IGNORECASE,
+)
+_LEXEMES = re.compile(
+    rb"""
+      (?P<quoted> (?<![A-Za-z0-9_$\x80-\xff]) [eE]'(?:[^'\\]|\\.|'')*'
+                | '(?:[^']|'')*'
+                | "(?:[^"]|"")*"
+                | (?<![A-Za-z0-9_$\x80-\xff]) \$(?P<tag>(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?)\$
+                  .*? \$(?P=tag)\$ )
+    | (?P<comment> --[^\n]* )
+    | (?P<block> /\* )
+    | (?P<end> ; )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_BLOCK_EDGE = re.compile(rb"/\*|\*/")
+
+_LONGEST_CACHED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """The facts of one message that decide about its envelope."""
+
+    blank: bool = False
+    """There is nothing to run: only white space and comments."""
+
+    controls: bool = False
+    """It only begins, ends or marks a transaction."""
+
+    ends_transaction: bool = False
+    """It ends a transaction or rolls back to a savepoint, so a path that was set may be undone."""
+
+    continues: bool = False
+    """Other statements follow the one that ends a transaction, in the same message."""
+
+    sets_path: bool = False
+    """It names search_path, so it may set a path of its own for what follows."""
+
+    creates_extension: bool = False
+    """It creates extensions, and nothing else."""
+
+    goes_alone: bool = False
+    """PostgreSQL refuses it beside other statements."""
+
+    of_the_server: bool = False
+    """It means the session, the database or the server, and resolves no name in a schema."""
+
+
+def read_statement(text: bytes) -> Statement:
+    """Return what can be told of *text*; the answer for short texts is remembered."""
+    return _read_cached(text) if len(text) <= _LONGEST_CACHED else _read(text)
+
+
+def _read(text: bytes) -> Statement:
+    sets_path = _SETS_PATH.search(text) is not None
+    if not _MAYBE_CONTROL.search(text):
+        lead = _skip_space(text)
+        if lead == len(text):
+            return Statement(blank=True)
+        return Statement(
+            sets_path=sets_path,
+            creates_extension=bool(_CREATE_EXTENSION.match(text, lead))
+            and all(map(_CREATE_EXTENSION.match, split_statements(text))),
+            goes_alone=bool(_GOES_ALONE.match(text, lead)),
+            of_the_server=bool(_OF_THE_SERVER.match(text, lead)),
+        )
+    pieces = split_statements(text)
+    # The END of a function body in the SQL standard's form is not a COMMIT.
+    bodies = any(map(_BEGIN_ATOMIC.search, pieces))
+    ends = [bool(_ENDS.match(each)) and not (bodies and each[:3].lower() == b"end") for each in pieces]
+    controls = [bool(_CONTROLS.match(each)) for each in pieces]
+    first_end = ends.index(True) if True in ends else len(pieces)
+    return Statement(
+        blank=not pieces,
+        controls=bool(pieces) and all(controls),
+        ends_transaction=any(ends),
+        continues=not all(controls[first_end:]),
+        sets_path=sets_path,
+    )
+
+
+_read_cached = lru_cache(maxsize=4096)(_read)
+
+
+def _skip_space(text: bytes, start: int = 0) -> int:
+    """Return where the first statement begins, after white space, comments and semicolons."""
+    position = start
+    while position < len(text):
+        if text[position : position + 1].isspace() or text[position : position + 1] == b";":
+            position += 1
+        elif text.startswith(b"--", position):
+            newline = text.find(b"\n", position)
+            position = len(text) if newline < 0 else newline + 1
+        elif text.startswith(b"/*", position):
+            position = _end_of_comment(text, position)
+        else:
+            break
+    return position
+
+
+def _end_of_comment(text: bytes, start: int) -> int:
+    """Return the position after a block comment; PostgreSQL's may be nested."""
+    depth = 0
+    for edge in _BLOCK_EDGE.finditer(text, start):
+        depth += 1 if edge.group() == b"/*" else -1
+        if not depth:
+            return edge.end()
+    return len(text)
+
+
+def split_statements(text: bytes) -> list[bytes]:
+    """Return the statements of *text* without the white space and comments that lead them."""
+    pieces = []
+    begin = position = 0
+    while position < len(text):
+        lexeme = _LEXEMES.search(text, position)
+        if lexeme is None:
+            break
+        if lexeme.lastgroup == "block" or lexeme.group("block"):
+            position = _end_of_comment(text, lexeme.start())
+            continue
+        position = lexeme.end()
+        if lexeme.group("end"):
+            pieces.append(text[begin : lexeme.start()])
+            begin = position
+    pieces.append(text[begin:])
+    stripped = [piece[_skip_space(piece) :] for piece in pieces]
+    return [piece for piece in stripped if piece]

@@ -1,0 +1,98 @@
+"""The settings of appschema: every one of them, its type and its default.
+
+This is the only module that reads ``django.conf.settings`` for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+from .names import PUBLIC, normalise_public_name
+
+_PREFIX = "APPSCHEMA_"
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings as values. Field ``shared_apps`` is the setting ``APPSCHEMA_SHARED_APPS``."""
+
+    shared_apps: tuple[str, ...] = ()
+    """Apps whose tables live once, in public: labels, module paths or AppConfig paths."""
+
+    both_apps: tuple[str, ...] = ()
+    """Apps whose tables live in public and in every schema."""
+
+    default_path: tuple[str, ...] = (PUBLIC,)
+    """What follows the schema in search_path; it must hold public."""
+
+    extensions_schema: str = PUBLIC
+    """Where CREATE EXTENSION in an isolated app's migration puts the extension."""
+
+    schema_redirect: str | None = None
+    """Where a request with an unknown or inactive public name is sent; None answers 404."""
+
+    public_names: frozenset[str] = field(default_factory=frozenset)
+    """Public names that are served from public."""
+
+    public_urlconf: str | None = None
+    """The URLconf of requests that are served from public; None means ROOT_URLCONF."""
+
+    resolver_max_age: float = 30.0
+    """Seconds for which a process may answer a known public name from memory."""
+
+    resolver_size: int = 10_000
+    """How many public names a process remembers."""
+
+
+@cache
+def get_config() -> Config:
+    """Return the settings, read once and again after ``override_settings``.
+
+    Raises ``ImproperlyConfigured`` for a value of the wrong type.
+    """
+    values: dict[str, Any] = {
+        name.removeprefix(_PREFIX).lower(): getattr(settings, name)
+        for name in (_PREFIX + each.upper() for each in Config.__dataclass_fields__)
+        if hasattr(settings, name)
+    }
+    for name in ("shared_apps", "both_apps", "default_path", "public_names"):
+        if name in values:
+            values[name] = _strings(name, values[name])
+    for name in ("schema_redirect", "public_urlconf", "extensions_schema"):
+        if not isinstance(value := values.get(name), str | None):
+            raise ImproperlyConfigured(f"{_PREFIX}{name.upper()} is a str or None, not {value!r}.")
+    for name in ("resolver_max_age", "resolver_size"):
+        value = values.get(name, 1)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            raise ImproperlyConfigured(
+                f"{_PREFIX}{name.upper()} is a number above zero, not {value!r}."
+            )
+    if "public_names" in values:
+        values["public_names"] = frozenset(map(normalise_public_name, values["public_names"]))
+    return Config(**values)
+
+
+def _strings(name: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ImproperlyConfigured(
+            f"{_PREFIX}{name.upper()} is a list of str, not {value!r}. Write [{value!r}]."
+        )
+    items = tuple(value)
+    if wrong := [item for item in items if not isinstance(item, str)]:
+        raise ImproperlyConfigured(f"{_PREFIX}{name.upper()} holds {wrong[0]!r}, which is no str.")
+    return items
+
+
+def _forget(*, setting: str, **kwargs: object) -> None:
+    if setting.startswith(_PREFIX):
+        get_config.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="appschema.conf")

@@ -1,0 +1,190 @@
+"""The current schema: what ``activate``, ``deactivate`` and ``schema_context`` change.
+
+The whole state is one ``ContextVar`` that holds an immutable stack of scopes, so every
+thread and every asyncio task has its own, and nothing is ever derived from a connection.
+
+Leaving a scope takes that scope's own entry out of the stack, wherever it stands. Scopes
+that are left in another order than they were entered (generators that are closed late) thus
+never bring back the schema of a scope that has ended.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextvars import ContextVar
+from functools import wraps
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar, cast
+
+from .names import validate_active_name
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Scope(NamedTuple):
+    owner: schema_context | None
+    schema_name: str | None
+
+
+_scopes: ContextVar[tuple[_Scope, ...]] = ContextVar("appschema_scopes", default=())
+
+
+def current_schema() -> str | None:
+    """Return the name of the current schema, ``"public"``, or ``None`` when it is unset."""
+    scopes = _scopes.get()
+    return scopes[-1].schema_name if scopes else None
+
+
+def activate(schema_name: str) -> None:
+    """Make *schema_name* the current schema until ``deactivate()`` or the scope around ends.
+
+    Raises ``InvalidSchemaName``. Does not touch the database. Where a block has an end,
+    use ``schema_context``, which restores what it found.
+    """
+    _replace(validate_active_name(schema_name))
+
+
+def deactivate() -> None:
+    """Leave the current schema unset until the scope around ends."""
+    _replace(None)
+
+
+def _replace(schema_name: str | None) -> None:
+    scopes = _scopes.get()
+    owner = scopes[-1].owner if scopes else None
+    _scopes.set((*scopes[:-1], _Scope(owner, schema_name)))
+
+
+class schema_context:
+    """A scope in which *schema_name* is the current schema: ``with``, ``async with`` or decorator.
+
+    ``None`` makes a scope in which the schema is unset. Raises ``InvalidSchemaName`` at once.
+    As a decorator it opens a new scope for each call, and for generators a new one for each
+    step, so that the caller's schema is untouched between the steps. A generator that holds a
+    ``with schema_context(...)`` open across a ``yield`` lends its schema to the caller
+    (as any ``ContextVar`` does): decorate the generator function instead.
+    """
+
+    __slots__ = ("schema_name",)
+
+    def __init__(self, schema_name: str | None) -> None:
+        self.schema_name = None if schema_name is None else validate_active_name(schema_name)
+
+    def __repr__(self) -> str:
+        return f"schema_context({self.schema_name!r})"
+
+    def __enter__(self) -> Self:
+        _scopes.set((*_scopes.get(), _Scope(self, self.schema_name)))
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        scopes = _scopes.get()
+        # Backwards: an object that was entered twice leaves its innermost scope first.
+        for index in range(len(scopes) - 1, -1, -1):
+            if scopes[index].owner is self:
+                _scopes.set(scopes[:index] + scopes[index + 1 :])
+                break
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(exc_type, exc_value, traceback)
+
+    def __call__(self, function: F) -> F:
+        if isinstance(function, type):
+            raise TypeError(
+                f"schema_context cannot decorate the class {function.__name__!r}."
+                " Decorate its methods."
+            )
+        name = self.schema_name
+        if inspect.isasyncgenfunction(function):
+            wrapper: Callable[..., Any] = _async_generator_in(name, function)
+        elif inspect.isgeneratorfunction(function):
+            wrapper = _generator_in(name, function)
+        elif inspect.iscoroutinefunction(function):
+
+            @wraps(function)
+            async def wrapper(*args: Any, **kwargs: Any) -> Any:
+                with schema_context(name):
+                    return await function(*args, **kwargs)
+
+        else:
+
+            @wraps(function)
+            def wrapper(*args: Any, **kwargs: Any) -> Any:
+                with schema_context(name):
+                    return function(*args, **kwargs)
+
+        return cast(F, wrapper)
+
+
+def _generator_in(
+    name: str | None, function: Callable[..., Generator[Any, Any, Any]]
+) -> Callable[..., Generator[Any, Any, Any]]:
+    @wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        with schema_context(name):
+            generator = function(*args, **kwargs)
+        step: Callable[[], Any] = lambda: next(generator)  # noqa: E731 - rebound at every step
+        try:
+            while True:
+                try:
+                    with schema_context(name):
+                        value = step()
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    sent = yield value
+                except GeneratorExit:
+                    raise
+                except BaseException as error:  # noqa: BLE001 - handed on to the generator
+                    step = lambda error=error: generator.throw(error)  # noqa: E731
+                else:
+                    step = lambda sent=sent: generator.send(sent)  # noqa: E731
+        finally:
+            with schema_context(name):
+                generator.close()
+
+    return wrapper
+
+
+def _async_generator_in(
+    name: str | None, function: Callable[..., AsyncGenerator[Any, Any]]
+) -> Callable[..., AsyncGenerator[Any, Any]]:
+    @wraps(function)
+    async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        with schema_context(name):
+            generator = function(*args, **kwargs)
+        step: Callable[[], Any] = lambda: anext(generator)  # noqa: E731 - rebound at every step
+        try:
+            while True:
+                try:
+                    with schema_context(name):
+                        value = await step()
+                except StopAsyncIteration:
+                    return
+                try:
+                    sent = yield value
+                except GeneratorExit:
+                    raise
+                except BaseException as error:  # noqa: BLE001 - handed on to the generator
+                    step = lambda error=error: generator.athrow(error)  # noqa: E731
+                else:
+                    step = lambda sent=sent: generator.asend(sent)  # noqa: E731
+        finally:
+            with schema_context(name):
+                await generator.aclose()
+
+    return wrapper

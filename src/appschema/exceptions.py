@@ -1,0 +1,92 @@
+"""The errors that appschema raises.
+
+    AppSchemaError
+    ├── InvalidSchemaName        a name that PostgreSQL could misread (also a ValueError)
+    ├── InvalidPublicName        a public name that no host could have (also a ValueError)
+    ├── NoActiveSchema           a query on an isolated model while no schema is active
+    ├── NoSchemaError            a public name that leads to no schema (also Django's Http404)
+    ├── SchemaMissing            PostgreSQL has no such schema (also Django's ProgrammingError)
+    ├── SchemaExists             a schema, row or public name that is to be created is there already
+    ├── UnknownSchema            the registry has no such row (also a LookupError)
+    ├── UnsafeStatement          SQL that cannot carry its schema (also Django's NotSupportedError)
+    └── MigrationError           a fleet's migration that must not begin, or that failed
+
+Those that a person meets at the command line are also Django's CommandError, so that
+every command, ours or not, prints their sentence and no traceback.
+"""
+
+from __future__ import annotations
+
+from django.core.management.base import CommandError
+from django.db.utils import NotSupportedError, ProgrammingError
+from django.http import Http404
+
+
+class AppSchemaError(Exception):
+    """The root of all errors of appschema."""
+
+
+class InvalidSchemaName(AppSchemaError, ValueError):
+    """A schema name that is refused before anything is sent."""
+
+
+class InvalidPublicName(AppSchemaError, ValueError):
+    """A public name that is refused before anything is looked up or written."""
+
+
+class NoActiveSchema(AppSchemaError, CommandError):
+    """A query touches a model whose tables live in schemas, and none is active."""
+
+
+class NoSchemaError(AppSchemaError, Http404):
+    """A public name is unknown, its schema is inactive, or it has none.
+
+    ``public_name`` holds the name as it was looked up. Django answers 404.
+    """
+
+    def __init__(self, public_name: str) -> None:
+        self.public_name = public_name
+        super().__init__(
+            f"No active schema has the public name {public_name!r}. Create one with"
+            f" 'manage.py createschema NAME {public_name}', or add the name to"
+            " APPSCHEMA_PUBLIC_NAMES if it is to be served from public."
+        )
+
+
+class SchemaMissing(AppSchemaError, ProgrammingError, CommandError):
+    """PostgreSQL has no schema of the active name, or it was made by something else.
+
+    Raised instead of reading ``public``. ``schema_name`` holds the name.
+    """
+
+    def __init__(self, schema_name: str) -> None:
+        self.schema_name = schema_name
+        super().__init__(
+            f"Schema {schema_name!r} does not exist in the database, or has no table"
+            " django_migrations, so nothing was read or written. Run 'manage.py"
+            f" createschema {schema_name} PUBLIC_NAME', or 'manage.py listschemas' to"
+            " see which schemas there are."
+        )
+
+
+class SchemaExists(AppSchemaError, CommandError):
+    """What is to be created is there already; nothing was changed."""
+
+
+class UnknownSchema(AppSchemaError, LookupError, CommandError):
+    """The registry has no row of this name."""
+
+    def __init__(self, schema_name: str) -> None:
+        self.schema_name = schema_name
+        super().__init__(
+            f"There is no schema {schema_name!r}."
+            " Run 'manage.py listschemas' to see which there are."
+        )
+
+
+class UnsafeStatement(AppSchemaError, NotSupportedError):
+    """SQL that cannot be sent so that all of it runs in the active schema."""
+
+
+class MigrationError(AppSchemaError, CommandError):
+    """A migration of the fleet that must not begin, or that failed in some schemas."""

@@ -1,0 +1,128 @@
+"""Which apps' tables live where: shared in public, isolated in every schema, both in both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.db.models import Model
+
+from .conf import Config, get_config
+
+APP_LABEL = "appschema"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The labels of the installed apps by where their tables live.
+
+    A label that is in no set belongs to no installed app (Django's own records of migrations,
+    the cache table): it is taken to live in public and in every schema.
+    """
+
+    shared: frozenset[str]
+    isolated: frozenset[str]
+    both: frozenset[str]
+
+    def in_public(self, app_label: str) -> bool:
+        """Tell whether the app has tables in public."""
+        return app_label not in self.isolated
+
+    def in_schemas(self, app_label: str) -> bool:
+        """Tell whether the app has tables in every schema."""
+        return app_label not in self.shared
+
+    def holds(self, app_label: str, *, public: bool) -> bool:
+        """Tell whether the app has tables in public, or (``public=False``) in schemas."""
+        return self.in_public(app_label) if public else self.in_schemas(app_label)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of the installed models, by placement."""
+
+    isolated: dict[str, type[Model]]
+    both: dict[str, type[Model]]
+
+
+_cached: tuple[object, Placement] | None = None
+_cached_tables: tuple[object, Tables] | None = None
+_NO_TABLES = Tables({}, {})
+
+
+def names_app(entry: str, config: AppConfig) -> bool:
+    """Tell whether a settings entry (label, module path or AppConfig path) means this app."""
+    kind = type(config)
+    return entry in (config.label, config.name, f"{kind.__module__}.{kind.__qualname__}")
+
+
+def labels_of(entries: Iterable[str], configs: Iterable[AppConfig]) -> frozenset[str]:
+    """Return the labels that the entries name; entries that name no app are passed over."""
+    entries = tuple(entries)
+    return frozenset(
+        config.label for config in configs if any(names_app(entry, config) for entry in entries)
+    )
+
+
+def get_placement() -> Placement:
+    """Return the placement of the installed apps.
+
+    Without ``appschema`` among them nothing is isolated: the backend then only carries
+    the current schema.
+    """
+    global _cached
+    config = get_config()
+    # Both are replaced, never changed, by Django and by get_config() when settings change.
+    key = (apps.app_configs, config)
+    if _cached is None or _cached[0][0] is not key[0] or _cached[0][1] is not config:  # type: ignore[index]
+        _cached = (key, _build(config))
+    return _cached[1]
+
+
+def _build(config: Config) -> Placement:
+    configs = list(apps.get_app_configs())
+    labels = frozenset(each.label for each in configs)
+    if APP_LABEL not in labels:
+        return Placement(shared=labels, isolated=frozenset(), both=frozenset())
+    both = labels_of(config.both_apps, configs)
+    shared = labels_of(config.shared_apps, configs) - both | {APP_LABEL}
+    return Placement(shared=shared, isolated=labels - shared - both, both=both)
+
+
+def get_tables() -> Tables:
+    """Return the isolated and both apps' tables; none while models are still loading."""
+    global _cached_tables
+    if not apps.models_ready:
+        return _NO_TABLES
+    placement = get_placement()
+    # Django returns one and the same list until a model is registered.
+    models = apps.get_models(include_auto_created=True, include_swapped=False)
+    key: Any = (models, placement)
+    if (
+        _cached_tables is None
+        or _cached_tables[0][0] is not models  # type: ignore[index]
+        or _cached_tables[0][1] is not placement  # type: ignore[index]
+    ):
+        _cached_tables = (key, _build_tables(models, placement))
+    return _cached_tables[1]
+
+
+def _build_tables(models: Iterable[type[Model]], placement: Placement) -> Tables:
+    isolated: dict[str, type[Model]] = {}
+    both: dict[str, type[Model]] = {}
+    shared: set[str] = set()
+    for model in models:
+        label, table = model._meta.app_label, model._meta.db_table
+        if label in placement.shared:
+            shared.add(table)
+        elif label in placement.both:
+            both.setdefault(table, model)
+        elif label in placement.isolated:
+            isolated.setdefault(table, model)
+    # A proxy or an unmanaged model over a shared table reads that table, wherever it is defined.
+    for table in shared:
+        isolated.pop(table, None)
+        both.pop(table, None)
+    return Tables(isolated, both)
