@@ -165,7 +165,9 @@ class PostgresServer:
             self._directory = self._open_directory()
             with _exclusive(self._directory / "start.lock"):
                 # Waits while the supervisor of the last users stops the server: it holds this lock until then.
-                self._users = self._users or _lock(self._directory / "users.lock", fcntl.LOCK_SH)
+                users = _lock(self._directory / "users.lock", fcntl.LOCK_SH)
+                self._release()  # A throwaway server's directory was locked when it was made.
+                self._users = users
                 self._start_or_join()
         except BaseException as error:
             self._release()
@@ -295,6 +297,7 @@ class PostgresServer:
                 cwd=partial,
                 capture_output=True,
                 text=True,
+                check=False,
             )
         except PermissionError as error:
             raise PostgresError(
@@ -397,7 +400,7 @@ def _stop_server(server: "subprocess.Popen[bytes]", first: signal.Signals) -> No
 def _socket_directory(directory: Path, order: dict[str, Any]) -> Path:
     run_dir = directory / "socket"
     if len(os.fsencode(run_dir / f".s.PGSQL.{order['port']}")) > MAX_SOCKET_PATH:
-        run_dir = Path(tempfile.mkdtemp(prefix="appschema-", dir="/tmp"))  # noqa: S108 - private by mkdtemp, short by name
+        run_dir = Path(tempfile.mkdtemp(prefix="appschema-", dir="/tmp"))  # Private by mkdtemp, short by name.
     run_dir.mkdir(0o700, exist_ok=True)
     if order["uid"] is not None:
         os.chown(run_dir, order["uid"], order["gid"])
@@ -449,7 +452,7 @@ def _end_orphan(data: Path) -> None:
 
 def _command_line(pid: int) -> str | None:
     """Return the command line of a living process, None if there is none."""
-    if sys.platform == "linux":
+    if Path("/proc/self/cmdline").exists():
         try:
             return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace") or None
         except (FileNotFoundError, ProcessLookupError):
@@ -470,7 +473,9 @@ def _check_port(port: int) -> int:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise PostgresError(f"Port {port} of 127.0.0.1 is not free ({error.strerror}). Choose another, or none to get a free one.") from error
+            raise PostgresError(
+                f"Port {port} of 127.0.0.1 is not free ({error.strerror}). Choose another, or none to get a free one."
+            ) from error
     return port
 
 
@@ -480,7 +485,9 @@ def _make_directory(path: Path, mode: int, *, parents: bool = False) -> None:
     if created:
         path.chmod(mode)  # The umask may have taken what the server user needs.
     if os.geteuid() == 0 and path.stat().st_uid != 0:
-        raise PostgresError(f"The directory {str(path)!r} belongs to another user. Remove it, or set APPSCHEMA_POSTGRES_DIR to one of root's.")
+        raise PostgresError(
+            f"The directory {str(path)!r} belongs to another user. Remove it, or set APPSCHEMA_POSTGRES_DIR to one of root's."
+        )
 
 
 def _lock(path: Path, kind: int) -> IO[str]:

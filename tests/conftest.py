@@ -1,0 +1,1 @@
+"""Fixtures for all tests; the server is the concern of `tests/server.py`."""

@@ -1,0 +1,1 @@
+"""The shared app of the sample site."""

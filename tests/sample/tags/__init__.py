@@ -1,0 +1,1 @@
+"""The both app of the sample site."""

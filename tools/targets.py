@@ -1,0 +1,277 @@
+"""What `make` does, target by target. `tools/bootstrap.py` starts it with a Python that will do.
+
+The contract with the tests: the environment variable `APPSCHEMA_FULL=1`, set by `make test-full` only, asks for the long randomised
+and kill tests with their full counts; without it they run with small, seeded ones. `APPSCHEMA_POSTGRES_BIN` names the PostgreSQL
+programs of a run (absent: the embedded ones), and `APPSCHEMA_TEST_DATABASE_URL` a server to use in their place.
+"""
+
+import contextlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tools.bootstrap import find_pythons
+from tools.environments import ENVIRONMENTS, LOCKS, PROJECT, EnvironmentFailedError, make_environment
+from tools.postgres import PostgresError, default_home
+
+REPORTS = PROJECT / ".reports"
+SYSTEM_POSTGRES = Path("/usr/lib/postgresql")
+EMBEDDED = "embedded"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One column of the test matrix: a lock file and the Pythons it may run on, the best first."""
+
+    lock: str
+    title: str
+    pythons: tuple[tuple[int, int], ...]
+    postgres: tuple[str, ...]  # What `make test` runs it on: the first of these which this machine has.
+
+
+CELLS = (
+    Cell("py311-django52", "Django 5.2, newest psycopg", ((3, 11), (3, 12), (3, 13), (3, 14)), (EMBEDDED,)),
+    Cell("py312-django60-psycopg32", "Django 6.0, psycopg 3.2.1", ((3, 12),), ("15", EMBEDDED)),
+    Cell("py313-django61", "Django 6.1, newest psycopg", ((3, 13), (3, 14), (3, 12)), ("15", EMBEDDED)),
+)
+FIRST = CELLS[0]
+
+
+@dataclass
+class Outcome:
+    """What happened, for the lines at the end."""
+
+    ran: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def add(self, title: str, *, passed: int = 0, failed: int = 0, skipped: int = 0, seconds: float = 0) -> None:
+        """Count one step."""
+        self.passed, self.failed, self.skipped = self.passed + passed, self.failed + failed, self.skipped + skipped
+        self.ran.append(f"{'FAILED' if failed else 'ok':6} {title}: {passed} passed, {failed} failed, {skipped} skipped, {seconds:.0f} s")
+
+    def close(self) -> int:
+        """Print the summary; its last line is the verdict."""
+        lines = ["", "What ran:", *(f"  {line}" for line in self.ran)]
+        if self.left_out:
+            lines += ["What was left out:", *(f"  {line}" for line in self.left_out)]
+        lines += ["", f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"]
+        REPORTS.mkdir(exist_ok=True)
+        (REPORTS / "summary.txt").write_text("\n".join(lines) + "\n")
+        print("\n".join(lines), flush=True)
+        return 1 if self.failed or not self.passed else 0
+
+
+def demo() -> int:
+    """Set up and serve the demo; PORT and DATABASE_URL are honoured."""
+    python = make_environment("demo", _python_for(FIRST))
+    sys.stdout.flush()
+    os.execv(python, [str(python), "-m", "demo.run"])
+
+
+def test() -> int:
+    """The linters, then the suite in each cell of the matrix that this machine has; PYTEST_ARGS is passed on."""
+    outcome = Outcome()
+    _lint(outcome)
+    for cell in CELLS:
+        _suite(cell, next(p for p in cell.postgres if p == EMBEDDED or _system_postgres(p)), outcome)
+        if "15" in cell.postgres and not _system_postgres("15"):
+            outcome.left_out.append(f"{cell.title} on PostgreSQL 15: there is no {str(SYSTEM_POSTGRES / '15')!r}")
+    outcome.left_out.append("the other pairs of Django and PostgreSQL ('make test-matrix'), and the full counts ('make test-full')")
+    return outcome.close()
+
+
+def test_matrix() -> int:
+    """The suite in every cell on every PostgreSQL that this machine has."""
+    outcome = Outcome()
+    for cell in CELLS:
+        for postgres in (EMBEDDED, *("15", "16", "17", "18")):
+            if postgres == EMBEDDED or _system_postgres(postgres):
+                _suite(cell, postgres, outcome)
+            elif cell is FIRST:
+                outcome.left_out.append(f"PostgreSQL {postgres} of the system: there is no {str(SYSTEM_POSTGRES / postgres)!r}")
+    return outcome.close()
+
+
+def test_full() -> int:
+    """The linters, and the first cell with the full counts of the long tests."""
+    outcome = Outcome()
+    _lint(outcome)
+    _suite(FIRST, EMBEDDED, outcome, {"APPSCHEMA_FULL": "1"})
+    return outcome.close()
+
+
+def coverage() -> int:
+    """The suite in the first cell, with a report of what it does not reach."""
+    outcome = Outcome()
+    _suite(FIRST, EMBEDDED, outcome, {"PYTEST_ARGS": f"{os.environ.get('PYTEST_ARGS', '')} --cov --cov-report=term --cov-report=html"})
+    return outcome.close()
+
+
+def lint() -> int:
+    """Run ruff and mypy."""
+    outcome = Outcome()
+    _lint(outcome)
+    return outcome.close()
+
+
+def format_() -> int:
+    """Let ruff mend and format the code."""
+    python = make_environment(FIRST.lock, _python_for(FIRST))
+    subprocess.run([python, "-m", "ruff", "check", "--fix-only", "."], cwd=PROJECT, check=False)
+    return subprocess.run([python, "-m", "ruff", "format", "."], cwd=PROJECT, check=False).returncode
+
+
+def django_suite() -> int:
+    """Compare our backend with the stock one by the whole suite of Django 5.2 and of Django 6.1."""
+    worst = 0
+    for cell in (CELLS[0], CELLS[2]):
+        tests = str(make_environment(cell.lock, _python_for(cell)))
+        wanted = subprocess.run([tests, "tools/django_suite.py", "--requirements"], cwd=PROJECT, capture_output=True, text=True, check=True)
+        # What Django's own tests need changes with Django and is no part of our locks; our pins hold for the rest.
+        pip = [tests, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "-c", str(LOCKS / f"{cell.lock}.txt")]
+        subprocess.run([*pip, *wanted.stdout.split()], check=True)
+        launch = [tests, "-m", "tools.postgres", *(["--bin", "15"] if _system_postgres("15") else []), "--"]
+        command = [*launch, tests, "tools/django_suite.py", *shlex.split(os.environ.get("DJANGO_SUITE_ARGS", ""))]
+        worst = max(worst, subprocess.run(command, cwd=PROJECT, check=False).returncode)
+    return worst
+
+
+def lock() -> int:
+    """Compile `requirements/*.in` to the lock files again, with the newest versions."""
+    python = str(make_environment("lock", _python_for(FIRST), install_project=False))
+    for source in sorted(LOCKS.glob("*.in")):
+        if source.stem in {"test", "lint"}:
+            continue  # Parts of the others.
+        version = next((f"3.{cell.lock[3:5]}" for cell in CELLS if cell.lock == source.stem), "3.11")
+        options = ["--universal", "--upgrade", "--no-emit-index-url", "--custom-compile-command", "make lock", "--python-version", version]
+        command = [python, "-m", "uv", "pip", "compile", "--quiet", *options, source.name, "-o", source.with_suffix(".txt").name]
+        if status := subprocess.run(command, cwd=LOCKS, check=False).returncode:
+            return status
+    return 0
+
+
+def clean() -> int:
+    """Remove everything that the other targets made, the demo's data included."""
+    for path in (ENVIRONMENTS, REPORTS, PROJECT / ".cache", default_home()):
+        print(f"Removing {str(path)!r}.")
+        shutil.rmtree(path, ignore_errors=True)
+    return 0
+
+
+def help_() -> int:
+    """List the targets."""
+    for name, function in TARGETS.items():
+        print(f"make {name:13} {(function.__doc__ or '').splitlines()[0]}")
+    return 0
+
+
+def _python_for(cell: Cell) -> str:
+    pythons, _ = find_pythons()
+    for version in cell.pythons:
+        if version in pythons:
+            return str(pythons[version])
+    wanted = " or ".join(f"{major}.{minor}" for major, minor in cell.pythons)
+    raise EnvironmentFailedError(f"{cell.title} needs Python {wanted}, which was not found")
+
+
+def _system_postgres(version: str) -> bool:
+    return (SYSTEM_POSTGRES / version / "bin" / "postgres").is_file()
+
+
+def _lint(outcome: Outcome) -> None:
+    python = str(make_environment(FIRST.lock, _python_for(FIRST)))
+    for arguments in (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]):
+        title = " ".join(arguments[:2])
+        with _step(title) as clock:
+            done = subprocess.run([python, "-m", *arguments], cwd=PROJECT, check=False)
+            outcome.add(title, passed=not done.returncode, failed=bool(done.returncode), seconds=clock())
+
+
+def _suite(cell: Cell, postgres: str, outcome: Outcome, extra: Mapping[str, str] | None = None) -> None:
+    server = "PostgreSQL 18 (embedded)" if postgres == EMBEDDED else f"PostgreSQL {postgres} (system)"
+    if os.environ.get("APPSCHEMA_TEST_DATABASE_URL"):
+        server = "the server of APPSCHEMA_TEST_DATABASE_URL"
+    title = f"{cell.title}, {server}"
+    try:
+        python = str(make_environment(cell.lock, _python_for(cell)))
+    except EnvironmentFailedError as error:
+        if cell is FIRST:
+            raise
+        outcome.left_out.append(f"{title}: {error}")
+        return
+    environment = {**os.environ, **(extra or {})}
+    if postgres != EMBEDDED:
+        environment["APPSCHEMA_POSTGRES_BIN"] = str(SYSTEM_POSTGRES / postgres / "bin")
+    REPORTS.mkdir(exist_ok=True)
+    report = REPORTS / f"{cell.lock}-postgres-{postgres}.xml"
+    report.unlink(missing_ok=True)
+    workers = min(os.cpu_count() or 1, 4)
+    asked = shlex.split(environment.get("PYTEST_ARGS", ""))
+    with _step(title) as clock:
+        command = [python, "-m", "pytest", "-q", f"--numprocesses={workers}", f"--junitxml={report}", *asked]
+        status = subprocess.run(command, cwd=PROJECT, env=environment, check=False).returncode
+        passed, failed, skipped = _counts(report)
+        if status and not failed and not (status == 5 and asked):  # 5: PYTEST_ARGS selected nothing here.
+            failed = 1
+        outcome.add(title, passed=passed, failed=failed, skipped=skipped, seconds=clock())
+
+
+def _counts(report: Path) -> tuple[int, int, int]:
+    try:
+        suites = list(ET.parse(report).getroot().iter("testsuite"))  # noqa: S314 - pytest has just written it
+    except (FileNotFoundError, ET.ParseError):
+        return 0, 0, 0
+    total, failed, skipped = (sum(int(suite.get(name, 0)) for suite in suites) for name in ("tests", "failures", "skipped"))
+    failed += sum(int(suite.get("errors", 0)) for suite in suites)
+    return total - failed - skipped, failed, skipped
+
+
+@contextlib.contextmanager
+def _step(title: str) -> Iterator[Callable[[], float]]:
+    """Print a title, and give a function that tells the seconds since then."""
+    print(f"\n== {title}", flush=True)
+    started = time.monotonic()
+    yield lambda: time.monotonic() - started
+
+
+TARGETS: dict[str, Callable[[], int]] = {
+    "demo": demo,
+    "test": test,
+    "test-full": test_full,
+    "test-matrix": test_matrix,
+    "coverage": coverage,
+    "lint": lint,
+    "format": format_,
+    "django-suite": django_suite,
+    "lock": lock,
+    "clean": clean,
+    "help": help_,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the target named in the arguments."""
+    if len(arguments) != 1 or arguments[0] not in TARGETS:
+        print(f"Unknown target {' '.join(arguments)!r}. Use one of: {', '.join(TARGETS)}.", file=sys.stderr)
+        return 2
+    try:
+        return TARGETS[arguments[0]]()
+    except (EnvironmentFailedError, PostgresError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
