@@ -47,6 +47,9 @@ DEBIAN_BINARIES = "/usr/lib/postgresql/{}/bin"
 COMMON_SETTINGS = {"max_connections": "200", "max_locks_per_transaction": "256"}
 THROWAWAY_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
+# Supervisors that this process started and others still use: referred to until the end, as `Popen` warns of a forgotten child.
+_outlived: "list[subprocess.Popen[bytes]]" = []
+
 
 class PostgresError(Exception):
     """The server cannot be had; the message is one sentence for the person at the terminal."""
@@ -187,8 +190,12 @@ class PostgresServer:
             deadline = time.monotonic() + START_SECONDS
             while last and _is_locked(self.directory / "supervisor.lock") and time.monotonic() < deadline:
                 time.sleep(0.02)
-        if self._supervisor is not None and last:
-            self._supervisor.wait(START_SECONDS)
+        if self._supervisor is not None:
+            if last:
+                self._supervisor.wait(START_SECONDS)
+            else:
+                _outlived.append(self._supervisor)
+            self._supervisor = None
 
     def _release(self) -> None:
         if self._users is not None:
@@ -283,10 +290,11 @@ class PostgresServer:
         self.port, self.socket_directory = state["port"], state["socket_directory"]
 
     def _initdb(self, binaries: Path, data: Path) -> None:
-        # Into another name first: a kill in the middle must not leave a directory that looks like a cluster.
-        partial = data.with_name("data.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(0o700)
+        # Into another name first: a kill in the middle must not leave a directory that looks like a cluster. A new name each
+        # time: the killed starter's initdb may still be at work.
+        for left in self.directory.glob("partial-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        partial = Path(tempfile.mkdtemp(prefix="partial-", dir=self.directory))
         locale = "C.UTF-8" if sys.platform == "linux" else "C"
         if self._user:
             os.chown(partial, self._user.pw_uid, self._user.pw_gid)
