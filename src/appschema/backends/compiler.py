@@ -35,35 +35,35 @@ class _GuardMixin:
         with _guarding(self.connection):
             return super().execute_sql(*args, **kwargs)
 
-    def as_sql(self, *args: Any, **kwargs: Any) -> Any:
-        compiled = super().as_sql(*args, **kwargs)
+    def get_from_clause(self) -> Any:
+        # Called while the query is compiled: only now its count of references is right.
         if self.connection.guards_queries:
-            _refuse(self._table_names(), _guarded_models())
-        return compiled
+            used = self.query.alias_refcount
+            names = [join.table_name for alias, join in self.query.alias_map.items() if used[alias]]
+            _refuse(names, _guarded_models())
+        return super().get_from_clause()
 
-    def _table_names(self) -> Iterable[str]:
-        query = self.query
-        return [
-            query.alias_map[alias].table_name
-            for alias, count in query.alias_refcount.items()
-            if count
-        ]
+
+class _WritingGuardMixin(_GuardMixin):
+    def as_sql(self, *args: Any, **kwargs: Any) -> Any:
+        if self.connection.guards_queries:
+            _refuse([self.query.get_meta().db_table], _guarded_models())
+        return super().as_sql(*args, **kwargs)
 
 
 class SQLCompiler(_GuardMixin, compiler.SQLCompiler):
     pass
 
 
-class SQLInsertCompiler(_GuardMixin, compiler.SQLInsertCompiler):
-    def _table_names(self) -> Iterable[str]:
-        return [self.query.get_meta().db_table]
-
-
-class SQLDeleteCompiler(_GuardMixin, compiler.SQLDeleteCompiler):
+class SQLInsertCompiler(_WritingGuardMixin, compiler.SQLInsertCompiler):
     pass
 
 
-class SQLUpdateCompiler(_GuardMixin, compiler.SQLUpdateCompiler):
+class SQLDeleteCompiler(_WritingGuardMixin, compiler.SQLDeleteCompiler):
+    pass
+
+
+class SQLUpdateCompiler(_WritingGuardMixin, compiler.SQLUpdateCompiler):
     pass
 
 

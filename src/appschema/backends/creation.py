@@ -1,7 +1,37 @@
-"""The test database, serialized with all its schemas."""
+"""The test database, serialized and restored with all its schemas."""
 
 from __future__ import annotations
 
+import json
+
+from appschema.context import schema_context
+from appschema.names import MARKER_TABLE, PUBLIC
+
 
 class DatabaseCreationMixin:
-    pass
+    """Serialized rollback of TransactionTestCase, schema by schema."""
+
+    def serialize_db_to_string(self) -> str:
+        contents = {}
+        for name in self._schema_names():
+            with schema_context(name):
+                contents[name] = super().serialize_db_to_string()
+        return json.dumps(contents)
+
+    def deserialize_db_from_string(self, data: str) -> None:
+        present = self._schema_names()
+        for name, content in json.loads(data).items():
+            if name in present:
+                with schema_context(name):
+                    super().deserialize_db_from_string(content)
+
+    def _schema_names(self) -> list[str]:
+        """Return public and the schemas that were provisioned, by the table that marks them."""
+        with schema_context(PUBLIC), self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT nspname FROM pg_namespace AS n WHERE nspname <> %s AND EXISTS ("
+                " SELECT FROM pg_class WHERE relname = %s AND relnamespace = n.oid)"
+                " ORDER BY nspname",
+                [PUBLIC, MARKER_TABLE],
+            )
+            return [PUBLIC, *(name for (name,) in cursor.fetchall())]

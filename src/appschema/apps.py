@@ -1,0 +1,31 @@
+"""Wiring: what appschema connects when Django starts."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.core.signals import setting_changed
+
+
+class AppschemaConfig(AppConfig):
+    name = "appschema"
+    verbose_name = "Schemas"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from . import checks, resolver  # noqa: F401 - both register themselves
+        from .fleet import records
+        from .isolation import memory
+        from .router import install
+
+        records.place_records()
+        memory.key_by_schema()
+        install()
+        setting_changed.connect(_reinstall, dispatch_uid="appschema.apps")
+
+
+def _reinstall(*, setting: str, **kwargs: object) -> None:
+    """Django makes a new list of routers when a test overrides DATABASE_ROUTERS."""
+    from .router import install
+
+    if setting == "DATABASE_ROUTERS":
+        install()

@@ -1,0 +1,41 @@
+"""pre_migrate and post_migrate, sent for what is placed in the current schema."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.apps import apps
+from django.dispatch import Signal
+
+from appschema.placement import Placement
+
+
+def send_placed(signal: Signal, placement: Placement, *, public: bool, **arguments: Any) -> None:
+    """Send *signal* for each app that is placed here, as Django does for each app.
+
+    In public the receivers that an isolated app has connected for every sender are left out:
+    the tables that they expect are not there.
+    """
+    for app_config in apps.get_app_configs():
+        if app_config.models_module is None:
+            continue
+        if not placement.holds(app_config.label, public=public):
+            continue
+        ordinary, asynchronous = signal._live_receivers(app_config)[:2]
+        for receiver in (*ordinary, *map(async_to_sync, asynchronous)):
+            owner = _app_of(receiver)
+            if public and owner is not None and not placement.in_public(owner):
+                continue
+            receiver(signal=signal, sender=app_config, app_config=app_config, **arguments)
+
+
+def _app_of(receiver: Callable[..., Any]) -> str | None:
+    """Return the label of the installed app that *receiver* is defined in."""
+    while isinstance(receiver, functools.partial):
+        receiver = receiver.func
+    module = getattr(receiver, "__module__", None) or type(receiver).__module__
+    config = apps.get_containing_app_config(module)
+    return config.label if config else None

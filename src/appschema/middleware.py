@@ -1,0 +1,101 @@
+"""The middleware that picks the schema of each request.
+
+Derive from ``SchemaMiddleware`` and override ``get_public_name`` to recognise requests by
+anything else than the host name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.core.exceptions import BadRequest
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+
+from .conf import get_config
+from .context import schema_context
+from .exceptions import InvalidPublicName, NoSchemaError
+from .models import Schema
+from .names import PUBLIC, normalise_public_name
+from .resolver import is_remembered, resolve
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
+
+
+class SchemaMiddleware:
+    """Serve each request in the schema of its public name; put it first in MIDDLEWARE.
+
+    ``request.schema`` is the ``Schema``, or None for a request that is served from public.
+    An unknown name is answered with 404, or the redirect to APPSCHEMA_SCHEMA_REDIRECT; a
+    malformed one with 400.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def get_public_name(self, request: HttpRequest) -> str:
+        """Return the public name of *request*; override this one. It must not do I/O."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must override get_public_name(request) and return a str."
+        )
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if self._is_async:
+            return self._respond_async(request)
+        name = self._normal_name(request)
+        try:
+            schema = self._find(name)
+        except NoSchemaError:
+            return self._refuse()
+        with self._enter(request, schema):
+            return cast(HttpResponseBase, self.get_response(request))
+
+    async def _respond_async(self, request: HttpRequest) -> HttpResponseBase:
+        name = self._normal_name(request)
+        try:
+            # Only a look-up in the database is worth a thread.
+            if name in get_config().public_names or is_remembered(name):
+                schema = self._find(name)
+            else:
+                schema = await sync_to_async(self._find)(name)
+        except NoSchemaError:
+            return self._refuse()
+        with self._enter(request, schema):
+            return await cast(Awaitable[HttpResponseBase], self.get_response(request))
+
+    def _normal_name(self, request: HttpRequest) -> str:
+        try:
+            return normalise_public_name(self.get_public_name(request))
+        except InvalidPublicName as error:
+            raise BadRequest(str(error)) from error
+
+    def _find(self, name: str) -> Schema | None:
+        return None if name in get_config().public_names else resolve(name)
+
+    def _enter(self, request: HttpRequest, schema: Schema | None) -> schema_context:
+        request.schema = schema  # type: ignore[attr-defined]
+        if schema is None:
+            if urlconf := get_config().public_urlconf:
+                request.urlconf = urlconf  # type: ignore[attr-defined]
+            return schema_context(PUBLIC)
+        return schema_context(schema.name)
+
+    def _refuse(self) -> HttpResponseBase:
+        """Answer a request for no schema; call it while its NoSchemaError is being handled."""
+        if target := get_config().schema_redirect:
+            return HttpResponseRedirect(target)
+        raise  # noqa: PLE0704 - the error that is being handled
+
+
+class FqdnMiddleware(SchemaMiddleware):
+    """Recognise a request by its fully qualified host name, as ALLOWED_HOSTS lets it through."""
+
+    def get_public_name(self, request: HttpRequest) -> str:
+        return request.get_host()

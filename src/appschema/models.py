@@ -1,0 +1,112 @@
+"""The registry: which schemas there are, and by which public names they are reached.
+
+Saving or deleting a row runs no DDL; ``appschema.provisioning`` does, row and schema in one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import F, Func, Q
+from django.db.models.lookups import LessThanOrEqual
+
+from .exceptions import InvalidPublicName, InvalidSchemaName
+from .names import MAX_NAME_BYTES, normalise_public_name, validate_schema_name
+
+
+def check_schema_name(value: str) -> None:
+    """Validate a schema name in a form."""
+    try:
+        validate_schema_name(value)
+    except InvalidSchemaName as error:
+        raise ValidationError(str(error), code="invalid_schema_name") from error
+
+
+class PublicNameField(models.CharField):
+    """A host name, stored and looked up in its one normal spelling."""
+
+    def to_python(self, value: Any) -> Any:
+        value = super().to_python(value)
+        if value in self.empty_values:
+            return value
+        try:
+            return normalise_public_name(value)
+        except InvalidPublicName as error:
+            raise ValidationError(str(error), code="invalid_public_name") from error
+
+    def get_prep_value(self, value: Any) -> Any:
+        value = super(models.CharField, self).get_prep_value(value)
+        return value if value is None else normalise_public_name(str(value))
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        value = self.get_prep_value(super().pre_save(model_instance, add))
+        setattr(model_instance, self.attname, value)
+        return value
+
+
+class SchemaQuerySet(models.QuerySet["Schema"]):
+    def active(self) -> SchemaQuerySet:
+        """Return the schemas whose public names are served."""
+        return self.filter(is_active=True)
+
+
+class Schema(models.Model):
+    """One PostgreSQL schema, which holds one customer's tables.
+
+    A project that needs more columns gives a model of its own a OneToOneField to this one.
+    """
+
+    name = models.CharField(max_length=MAX_NAME_BYTES, unique=True, validators=[check_schema_name])
+    is_active = models.BooleanField(
+        default=True, help_text="Public names of an inactive schema are answered as unknown ones."
+    )
+    created = models.DateTimeField(auto_now_add=True)
+
+    objects = SchemaQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                name="appschema_schema_name",
+                condition=~Q(name="")
+                & ~Q(name__istartswith="pg_")
+                & ~Q(name__in=["public", "information_schema"])
+                & LessThanOrEqual(
+                    Func(F("name"), function="octet_length", output_field=models.IntegerField()),
+                    MAX_NAME_BYTES,
+                ),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def public_name(self) -> str | None:
+        """The primary public name; reads ``public_names``, which a queryset may prefetch."""
+        return next((each.public_name for each in self.public_names.all() if each.is_primary), None)
+
+
+class PublicName(models.Model):
+    """A name by which requests for a schema are recognised: a host name by default."""
+
+    public_name = PublicNameField(max_length=253, unique=True)
+    schema = models.ForeignKey(Schema, on_delete=models.CASCADE, related_name="public_names")
+    is_primary = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["public_name"]
+        constraints = [
+            models.UniqueConstraint(
+                name="appschema_publicname_one_primary",
+                fields=["schema"],
+                condition=Q(is_primary=True),
+                violation_error_message="This schema has a primary public name already.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.public_name

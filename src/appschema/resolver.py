@@ -1,0 +1,126 @@
+"""From a public name to its schema, from memory where it can be.
+
+A process remembers at most ``APPSCHEMA_RESOLVER_SIZE`` names. A known one is looked up again
+after ``APPSCHEMA_RESOLVER_MAX_AGE`` seconds, an unknown one after two, so that a visitor who
+signs up in one process finds the new schema in another. A row that changes in this process is
+forgotten at once, and again when its transaction commits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+from django.core.signals import setting_changed
+from django.db import router, transaction
+from django.db.models.signals import post_delete, post_save
+
+from .conf import get_config
+from .context import schema_context
+from .exceptions import InvalidPublicName, NoSchemaError
+from .models import PublicName, Schema
+from .names import PUBLIC, normalise_public_name
+
+UNKNOWN_MAX_AGE = 2.0
+"""Seconds for which a process answers an unknown public name from memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    row: tuple[Any, ...] | None
+    database: str
+    expires: float
+
+
+class _Memory:
+    """A bounded map, oldest out first. ``generation`` counts how often it was emptied."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._lock = Lock()
+        self.generation = 0
+
+    def get(self, name: str) -> _Entry | None:
+        # No lock: reading a dict is atomic, and so is what an entry holds.
+        entry = self._entries.get(name)
+        return entry if entry and entry.expires > time.monotonic() else None
+
+    def put(self, name: str, entry: _Entry, generation: int) -> None:
+        with self._lock:
+            # Whoever read the database before a change must not store the old row after it.
+            if generation != self.generation:
+                return
+            self._entries.pop(name, None)
+            self._entries[name] = entry
+            while len(self._entries) > get_config().resolver_size:
+                self._entries.popitem(last=False)
+
+    def clear(self) -> None:
+        with self._lock:
+            self.generation += 1
+            self._entries.clear()
+
+
+_memory = _Memory()
+_FIELDS = [field.attname for field in Schema._meta.concrete_fields]
+
+
+def resolve(public_name: str) -> Schema:
+    """Return the active ``Schema`` of *public_name*, an instance of the caller's own.
+
+    Raises ``NoSchemaError`` for a name that is unknown or whose schema is inactive, and
+    ``InvalidPublicName``, without asking the database, for one that no host could have.
+    """
+    name = normalise_public_name(public_name)
+    entry = _memory.get(name) or _look_up(name)
+    if entry.row is None:
+        raise NoSchemaError(name)
+    return Schema.from_db(entry.database, _FIELDS, entry.row)
+
+
+def is_remembered(public_name: str) -> bool:
+    """Tell whether ``resolve`` would answer without the database. Never raises."""
+    try:
+        return _memory.get(normalise_public_name(public_name)) is not None
+    except InvalidPublicName:
+        return True
+
+
+def forget_names() -> None:
+    """Forget all public names in this process."""
+    _memory.clear()
+
+
+def _look_up(name: str) -> _Entry:
+    generation = _memory.generation
+    database = router.db_for_read(Schema)
+    with schema_context(PUBLIC):
+        row = (
+            Schema.objects.using(database)
+            .filter(public_names__public_name=name, is_active=True)
+            .values_list(*_FIELDS)
+            .first()
+        )
+    age = UNKNOWN_MAX_AGE if row is None else get_config().resolver_max_age
+    entry = _Entry(row, database, time.monotonic() + age)
+    _memory.put(name, entry, generation)
+    return entry
+
+
+def _forget_changed(*, using: str, **kwargs: object) -> None:
+    forget_names()
+    transaction.on_commit(forget_names, using=using)
+
+
+def _forget_on_setting(*, setting: str, **kwargs: object) -> None:
+    if setting.startswith("APPSCHEMA_") or setting == "DATABASES":
+        forget_names()
+
+
+for _model in (Schema, PublicName):
+    post_save.connect(_forget_changed, sender=_model, dispatch_uid="appschema.resolver")
+    post_delete.connect(_forget_changed, sender=_model, dispatch_uid="appschema.resolver")
+setting_changed.connect(_forget_on_setting, dispatch_uid="appschema.resolver")

@@ -1,0 +1,55 @@
+"""The database router that keeps models out of where they are not placed.
+
+``appschema`` puts it before the project's own routers. It answers only "no" or nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from django.db import connections, router
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from .backends.wrapper import DatabaseWrapperMixin
+from .context import current_schema
+from .names import PUBLIC
+from .placement import get_placement
+
+_reaches_shared: ContextVar[bool] = ContextVar("appschema_reaches_shared", default=False)
+
+
+@contextmanager
+def reaching_shared_tables() -> Iterator[None]:
+    """Allow shared models inside schemas: Django's post_migrate receivers write to them there."""
+    token = _reaches_shared.set(True)
+    try:
+        yield
+    finally:
+        _reaches_shared.reset(token)
+
+
+def is_ours(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether the connection's ENGINE is one of appschema's."""
+    return isinstance(connection, DatabaseWrapperMixin)
+
+
+class PlacementRouter:
+    """Refuses migrating, loading and dumping a model where its app is not placed."""
+
+    def allow_migrate(self, db: str, app_label: str, **hints: object) -> bool | None:
+        schema_name = current_schema()
+        if schema_name is None or not is_ours(connections[db]):
+            return None
+        if schema_name == PUBLIC:
+            return None if get_placement().in_public(app_label) else False
+        if get_placement().in_schemas(app_label) or _reaches_shared.get():
+            return None
+        return False
+
+
+def install() -> None:
+    """Put ``PlacementRouter`` before the project's routers, once."""
+    if not any(isinstance(each, PlacementRouter) for each in router.routers):
+        router.routers.insert(0, PlacementRouter())
