@@ -7,7 +7,9 @@ from tools.database_url import django_database
 DATABASES = {
     # The default only lets Django be set up where no query is made: by mypy's plugin, and by tools that read settings.
     "default": django_database(
-        os.environ.get("APPSCHEMA_TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres"),
+        os.environ.get(
+            "APPSCHEMA_TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres"
+        ),
         engine=os.environ.get("ENGINE", "appschema.backends.postgresql"),
     ),
 }

@@ -22,13 +22,23 @@ NEEDED = ("venv", "ensurepip", "ssl")
 def candidates() -> "list[str]":
     """Return the paths where a Python may be: this one, those on PATH, and those of the usual version managers."""
     found = [sys.executable]
-    directories = os.environ.get("PATH", os.defpath).split(os.pathsep) + ["/usr/local/bin", "/usr/bin", "/opt/homebrew/bin"]
+    directories = os.environ.get("PATH", os.defpath).split(os.pathsep) + [
+        "/usr/local/bin",
+        "/usr/bin",
+        "/opt/homebrew/bin",
+    ]
     for directory in directories:
         found += sorted(glob.glob(os.path.join(directory, "python3.[1-9][0-9]")))
     roots = [os.environ.get("PYENV_ROOT", ""), os.path.expanduser("~/.pyenv")]
     # pyenv's shims refuse to run a version which is installed but not selected; the version itself runs.
-    roots += [os.path.dirname(directory) for directory in directories if os.path.basename(directory) == "shims"]
-    for pattern in [os.path.join(root, "versions") for root in roots if root] + [os.path.expanduser("~/.local/share/uv/python")]:
+    roots += [
+        os.path.dirname(directory)
+        for directory in directories
+        if os.path.basename(directory) == "shims"
+    ]
+    for pattern in [os.path.join(root, "versions") for root in roots if root] + [
+        os.path.expanduser("~/.local/share/uv/python")
+    ]:
         found += sorted(glob.glob(os.path.join(pattern, "*3.[1-9][0-9]*", "bin", "python3")))
     return found
 
@@ -43,14 +53,18 @@ def find_pythons() -> "tuple[dict[tuple[int, ...], str], list[str]]":
             continue
         seen.add(path)
         try:
-            answer = subprocess.check_output([path, "-c", PROBE], stderr=subprocess.DEVNULL, universal_newlines=True, timeout=30)
+            answer = subprocess.check_output(
+                [path, "-c", PROBE], stderr=subprocess.DEVNULL, universal_newlines=True, timeout=30
+            )
             version, executable, missing = answer.strip().split("|")
         except (OSError, ValueError, subprocess.SubprocessError):
             continue
         number = tuple(int(part) for part in version.split("."))
         lacks = [name for name in missing.split(",") if name in NEEDED]
         if number >= OLDEST and lacks:
-            unusable.append("%s lacks %s" % (executable, " and ".join(repr(name) for name in lacks)))
+            unusable.append(
+                "%s lacks %s" % (executable, " and ".join(repr(name) for name in lacks))
+            )
         elif number >= OLDEST and number not in pythons:
             pythons[number] = executable
     return pythons, unusable
@@ -61,10 +75,16 @@ def main() -> int:
     pythons, unusable = find_pythons()
     if not pythons:
         if unusable:
-            fault = "%s. Install the rest of it (on Debian the package is python3-venv)" % "; ".join(unusable)
+            fault = (
+                "%s. Install the rest of it (on Debian the package is python3-venv)"
+                % "; ".join(unusable)
+            )
         else:
             version = "%d.%d" % sys.version_info[:2]
-            fault = "%s is Python %s and no newer one was found. Install Python 3.11 or newer" % (sys.executable, version)
+            fault = "%s is Python %s and no newer one was found. Install Python 3.11 or newer" % (
+                sys.executable,
+                version,
+            )
         sys.stderr.write("%s, or name another with 'make PYTHON=/path/to/python3 ...'.\n" % fault)
         return 1
     python = pythons[min(pythons)]

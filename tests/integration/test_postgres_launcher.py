@@ -47,7 +47,11 @@ def postmaster(server: PostgresServer) -> int:
 def is_alive(pid: int) -> bool:
     try:
         # A zombie is not alive: in a container nobody may reap it.
-        return ") Z" not in Path(f"/proc/{pid}/stat").read_text() if Path("/proc/self").exists() else os.kill(pid, 0) is None
+        return (
+            ") Z" not in Path(f"/proc/{pid}/stat").read_text()
+            if Path("/proc/self").exists()
+            else os.kill(pid, 0) is None
+        )
     except (FileNotFoundError, ProcessLookupError):
         return False
 
@@ -56,7 +60,9 @@ def client(home: Path, code: str, name: str | None = "kept") -> subprocess.Popen
     """Start a process that starts the server, runs `code` and tells what it prints."""
     program = f"from pathlib import Path\nfrom tools.postgres import *\nserver = PostgresServer({name!r}, home=Path({str(home)!r}))\nserver.start()\n"
     command = [sys.executable, "-c", program + textwrap.dedent(code)]
-    return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=PROJECT, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    )
 
 
 WAIT = 'print((server.directory / "data" / "postmaster.pid").read_text().split()[0], server.directory, flush=True)\ninput()\n'
@@ -73,11 +79,17 @@ def test_a_throwaway_server_is_deleted_when_it_stops(home):
 
 
 def test_a_named_server_keeps_its_data_and_is_durable(home):
-    with PostgresServer("kept", home=home, tcp=False) as server, psycopg.connect(server.url) as connection:
+    with (
+        PostgresServer("kept", home=home, tcp=False) as server,
+        psycopg.connect(server.url) as connection,
+    ):
         assert connection.execute("SHOW fsync").fetchone() == ("on",)
         assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
-    with PostgresServer("kept", home=home, tcp=False) as server, psycopg.connect(server.url) as connection:
+    with (
+        PostgresServer("kept", home=home, tcp=False) as server,
+        psycopg.connect(server.url) as connection,
+    ):
         assert connection.execute("TABLE kept").fetchone() == (42,)
 
 
@@ -133,7 +145,10 @@ def test_many_starts_at_once_make_one_server(home):
 def test_starts_and_stops_at_once_always_find_a_server(home):
     def work(_: int) -> None:
         for _ in range(3):
-            with PostgresServer("kept", home=home) as server, psycopg.connect(server.url) as connection:
+            with (
+                PostgresServer("kept", home=home) as server,
+                psycopg.connect(server.url) as connection,
+            ):
                 assert connection.execute("SELECT 1").fetchone() == (1,)
 
     with ThreadPoolExecutor(4) as pool:
@@ -193,12 +208,18 @@ def test_a_deep_directory_does_not_break_the_socket(home):
 def test_a_port_in_use_is_named(home):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(PostgresError, match=rf"^Port {port} of 127\.0\.0\.1 is not free \(.*\)\. Choose another"):
+        with pytest.raises(
+            PostgresError,
+            match=rf"^Port {port} of 127\.0\.0\.1 is not free \(.*\)\. Choose another",
+        ):
             PostgresServer(home=home, port=port).start()
 
 
 def test_absent_binaries_are_named(home, tmp_path):
-    with pytest.raises(PostgresError, match=r"^There is no 'initdb' in '.*'\. Install PostgreSQL there or name another directory\.$"):
+    with pytest.raises(
+        PostgresError,
+        match=r"^There is no 'initdb' in '.*'\. Install PostgreSQL there or name another directory\.$",
+    ):
         find_binaries(tmp_path)
 
 

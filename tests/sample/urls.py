@@ -7,7 +7,9 @@ from tests.sample.notes.models import Note
 
 
 def notes(request: HttpRequest) -> JsonResponse:
-    return JsonResponse({"titles": list(Note.objects.order_by("title").values_list("title", flat=True))})
+    return JsonResponse(
+        {"titles": list(Note.objects.order_by("title").values_list("title", flat=True))}
+    )
 
 
 urlpatterns = [path("notes/", notes)]

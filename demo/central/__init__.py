@@ -1,0 +1,1 @@
+"""The shared app: the central site, and what all customers see."""

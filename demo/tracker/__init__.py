@@ -1,0 +1,1 @@
+"""The isolated app: each customer's projects and tasks."""
