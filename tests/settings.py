@@ -7,10 +7,7 @@ from tools.database_url import django_database
 DATABASES = {
     # The default only lets Django be set up where no query is made: by mypy's plugin, and by tools that read settings.
     "default": django_database(
-        os.environ.get(
-            "APPSCHEMA_TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/postgres"
-        ),
-        engine=os.environ.get("ENGINE", "appschema.backends.postgresql"),
+        os.environ.get("APPSCHEMA_TEST_DATABASE_URL", "postgresql://127.0.0.1:5432/postgres")
     ),
 }
 INSTALLED_APPS = [
@@ -22,8 +19,6 @@ INSTALLED_APPS = [
     "tests.sample.tags",
     "tests.sample.notes",
 ]
-if os.environ.get("ENGINE"):
-    INSTALLED_APPS.remove("appschema")
 APPSCHEMA_SHARED_APPS = ["tests.sample.plans"]
 APPSCHEMA_BOTH_APPS = ["tests.sample.tags"]
 

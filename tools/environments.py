@@ -90,11 +90,8 @@ def _run(command: list[str], output: IO[str], log: Path) -> None:
     if done.returncode == 0:
         return
     said = log.read_text(errors="replace")
-    errors = (
-        re.findall(r"^ERROR: (.*)$", said, re.MULTILINE)
-        or said.strip().splitlines()[-1:]
-        or ["no message"]
-    )
+    # pip ends a failed build with hints; what failed is said before them.
+    errors = re.findall(r"(?:ERROR|[A-Za-z]*Error): (.*)$", said, re.MULTILINE) or ["no message"]
     if "No space left on device" in said or "Disk quota exceeded" in said:
         raise EnvironmentFailedError(
             f"There is no space left on the disk of {str(PROJECT)!r}. Free about 1 GB and run it again."
