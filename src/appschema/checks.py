@@ -15,6 +15,7 @@ from django.utils.module_loading import import_string
 
 from .conf import Config, get_config
 from .exceptions import AppSchemaError
+from .middleware import SchemaMiddleware
 from .names import PUBLIC
 from .placement import APP_LABEL, Placement, get_placement, names_app
 from .router import is_ours
@@ -29,7 +30,9 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         config = get_config()
     except (ImproperlyConfigured, AppSchemaError) as error:
         return [
-            Error(str(error), hint="See the reference of settings in the docs.", id="appschema.E001")
+            Error(
+                str(error), hint="See the reference of settings in the docs.", id="appschema.E001"
+            )
         ]
     return [
         *_check_apps(config),
@@ -98,7 +101,9 @@ def _near(entry: str, configs: Iterable[AppConfig]) -> str:
     close = [each.name for each in configs if last in (each.label, each.name.rsplit(".", 1)[-1])]
     if close:
         return f"Did you mean {close[0]!r}?"
-    return "Give the app's label, its module path or the path of its AppConfig, as in INSTALLED_APPS."
+    return (
+        "Give the app's label, its module path or the path of its AppConfig, as in INSTALLED_APPS."
+    )
 
 
 def _check_path(config: Config) -> Iterator[CheckMessage]:
@@ -119,7 +124,8 @@ def _check_relations(placement: Placement) -> Iterator[CheckMessage]:
             target = field.related_model if field.is_relation else None
             if not (isinstance(target, type) and issubclass(target, Model)):
                 continue
-            if field.db_constraint and not placement.in_public(target._meta.app_label):  # type: ignore[union-attr]
+            constrained = getattr(field, "db_constraint", False)
+            if constrained and not placement.in_public(target._meta.app_label):
                 yield Error(
                     f"{model._meta.label}.{field.name} is a foreign key of a table in public to"
                     f" {target._meta.label!r}, whose tables live in the schemas.",
@@ -151,8 +157,6 @@ def _check_engine() -> Iterator[CheckMessage]:
 
 
 def _check_middleware() -> Iterator[CheckMessage]:
-    from .middleware import SchemaMiddleware
-
     for position, path in enumerate(settings.MIDDLEWARE):
         try:
             found = import_string(path)

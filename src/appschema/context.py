@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextvars import ContextVar
-from functools import wraps
+from functools import partial, wraps
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar, cast
 
@@ -56,7 +56,7 @@ def _replace(schema_name: str | None) -> None:
     _scopes.set((*scopes[:-1], _Scope(owner, schema_name)))
 
 
-class schema_context:
+class schema_context:  # noqa: N801 - used like a function, as Django's own scopes are
     """A scope in which *schema_name* is the current schema: ``with``, ``async with`` or decorator.
 
     ``None`` makes a scope in which the schema is unset. Raises ``InvalidSchemaName`` at once.
@@ -137,7 +137,7 @@ def _generator_in(
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         with schema_context(name):
             generator = function(*args, **kwargs)
-        step: Callable[[], Any] = lambda: next(generator)  # noqa: E731 - rebound at every step
+        step: Callable[[], Any] = partial(next, generator)
         try:
             while True:
                 try:
@@ -150,9 +150,9 @@ def _generator_in(
                 except GeneratorExit:
                     raise
                 except BaseException as error:  # noqa: BLE001 - handed on to the generator
-                    step = lambda error=error: generator.throw(error)  # noqa: E731
+                    step = partial(generator.throw, error)
                 else:
-                    step = lambda sent=sent: generator.send(sent)  # noqa: E731
+                    step = partial(generator.send, sent)
         finally:
             with schema_context(name):
                 generator.close()
@@ -167,7 +167,7 @@ def _async_generator_in(
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         with schema_context(name):
             generator = function(*args, **kwargs)
-        step: Callable[[], Any] = lambda: anext(generator)  # noqa: E731 - rebound at every step
+        step: Callable[[], Any] = partial(anext, generator)
         try:
             while True:
                 try:
@@ -180,9 +180,9 @@ def _async_generator_in(
                 except GeneratorExit:
                     raise
                 except BaseException as error:  # noqa: BLE001 - handed on to the generator
-                    step = lambda error=error: generator.athrow(error)  # noqa: E731
+                    step = partial(generator.athrow, error)
                 else:
-                    step = lambda sent=sent: generator.asend(sent)  # noqa: E731
+                    step = partial(generator.asend, sent)
         finally:
             with schema_context(name):
                 await generator.aclose()

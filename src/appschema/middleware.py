@@ -83,7 +83,7 @@ class SchemaMiddleware:
         request.schema = schema  # type: ignore[attr-defined]
         if schema is None:
             if urlconf := get_config().public_urlconf:
-                request.urlconf = urlconf  # type: ignore[attr-defined]
+                request.urlconf = urlconf
             return schema_context(PUBLIC)
         return schema_context(schema.name)
 

@@ -5,7 +5,7 @@ Saving or deleting a row runs no DDL; ``appschema.provisioning`` does, row and s
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -24,7 +24,13 @@ def check_schema_name(value: str) -> None:
         raise ValidationError(str(error), code="invalid_schema_name") from error
 
 
-class PublicNameField(models.CharField):
+if TYPE_CHECKING:
+    _CharField = models.CharField[Any, Any]
+else:
+    _CharField = models.CharField
+
+
+class PublicNameField(_CharField):
     """A host name, stored and looked up in its one normal spelling."""
 
     def to_python(self, value: Any) -> Any:
@@ -44,6 +50,9 @@ class PublicNameField(models.CharField):
         value = self.get_prep_value(super().pre_save(model_instance, add))
         setattr(model_instance, self.attname, value)
         return value
+
+
+_INTEGER: models.IntegerField[int, int] = models.IntegerField()
 
 
 class SchemaQuerySet(models.QuerySet["Schema"]):
@@ -71,12 +80,14 @@ class Schema(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="appschema_schema_name",
-                condition=~Q(name="")
-                & ~Q(name__istartswith="pg_")
-                & ~Q(name__in=["public", "information_schema"])
-                & LessThanOrEqual(
-                    Func(F("name"), function="octet_length", output_field=models.IntegerField()),
-                    MAX_NAME_BYTES,
+                condition=Q(
+                    ~Q(name=""),
+                    ~Q(name__istartswith="pg_"),
+                    ~Q(name__in=["public", "information_schema"]),
+                    LessThanOrEqual(
+                        Func(F("name"), function="octet_length", output_field=_INTEGER),
+                        MAX_NAME_BYTES,
+                    ),
                 ),
             ),
         ]
@@ -109,4 +120,4 @@ class PublicName(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.public_name
+        return str(self.public_name)

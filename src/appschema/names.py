@@ -79,9 +79,7 @@ def normalise_public_name(name: object) -> str:
     Raises ``InvalidPublicName`` for what cannot be a host name.
     """
     if not isinstance(name, str):
-        raise InvalidPublicName(
-            f"A public name is a str, not {type(name).__name__} ({name!r})."
-        )
+        raise InvalidPublicName(f"A public name is a str, not {type(name).__name__} ({name!r}).")
     host = _PORT.sub("", name.strip()).removesuffix(".").lower()
     if not host.isascii():
         try:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from django.db.backends.postgresql.client import DatabaseClient
 
 from appschema.context import current_schema
 
 from .envelope import make_envelope
 
+if TYPE_CHECKING:
+    _Base = DatabaseClient
+else:
+    _Base = object
 
-class DatabaseClientMixin:
+
+class DatabaseClientMixin(_Base):
     @classmethod
     def settings_to_cmd_args_env(
         cls, settings_dict: dict[str, Any], parameters: Any

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.backends.postgresql import compiler
 from django.db.models import Model
@@ -20,14 +20,18 @@ from appschema.exceptions import NoActiveSchema
 from appschema.names import PUBLIC
 from appschema.placement import get_tables
 
+if TYPE_CHECKING:
+    _Base = compiler.SQLCompiler
+else:
+    _Base = object
 
-class _GuardMixin:
+
+class _GuardMixin(_Base):
     def __init__(self, query: Any, connection: Any, using: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(query, connection, using, *args, **kwargs)
         # QuerySet.raw() makes a compiler only for its converters; its text is all there is to see.
         if isinstance(query, RawQuery) and (guarded := _guarded_models()):
-            text = query.sql if isinstance(query.sql, str) else str(query.sql)
-            _refuse(re.findall(r"[^\W]+", text), guarded)
+            _refuse(re.findall(r"\w+", str(query.sql)), guarded)
 
     def execute_sql(self, *args: Any, **kwargs: Any) -> Any:
         if not _guarded_models():
@@ -37,7 +41,7 @@ class _GuardMixin:
 
     def get_from_clause(self) -> Any:
         # Called while the query is compiled: only now its count of references is right.
-        if self.connection.guards_queries:
+        if _is_guarding(self.connection):
             used = self.query.alias_refcount
             names = [join.table_name for alias, join in self.query.alias_map.items() if used[alias]]
             _refuse(names, _guarded_models())
@@ -46,7 +50,7 @@ class _GuardMixin:
 
 class _WritingGuardMixin(_GuardMixin):
     def as_sql(self, *args: Any, **kwargs: Any) -> Any:
-        if self.connection.guards_queries:
+        if _is_guarding(self.connection):
             _refuse([self.query.get_meta().db_table], _guarded_models())
         return super().as_sql(*args, **kwargs)
 
@@ -79,6 +83,10 @@ def _guarding(connection: Any) -> Iterator[None]:
         yield
     finally:
         connection.guards_queries = found
+
+
+def _is_guarding(connection: Any) -> bool:
+    return bool(connection.guards_queries)
 
 
 def _guarded_models() -> dict[str, type[Model]]:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
+
+from django.db.backends.postgresql.creation import DatabaseCreation
 
 from appschema.context import schema_context
 from appschema.names import MARKER_TABLE, PUBLIC
 
+if TYPE_CHECKING:
+    _Base = DatabaseCreation
+else:
+    _Base = object
 
-class DatabaseCreationMixin:
+
+class DatabaseCreationMixin(_Base):
     """Serialized rollback of TransactionTestCase, schema by schema."""
 
     def serialize_db_to_string(self) -> str:

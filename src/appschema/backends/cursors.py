@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import psycopg
 from django.db.backends.postgresql.base import CursorMixin
@@ -38,6 +38,12 @@ from .envelope import Envelope, make_envelope
 from .statement import Statement, read_statement
 from .transaction import path_of
 
+if TYPE_CHECKING:
+    _Cursor = psycopg.Cursor[Any]
+    _NamedCursor = psycopg.ServerCursor[Any]
+else:  # The mixins come before psycopg's classes, and must not bring a second copy of them.
+    _Cursor = _NamedCursor = object
+
 _IDLE = pq.TransactionStatus.IDLE
 _INERROR = pq.TransactionStatus.INERROR
 _FATAL = pq.ExecStatus.FATAL_ERROR
@@ -47,7 +53,7 @@ _MISSING = re.compile(
 _LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
 
 
-class EnvelopeMixin:
+class EnvelopeMixin(_Cursor):
     """What all cursors share: composing the envelope, and hiding it from the caller."""
 
     plain: ClassVar[type]
@@ -107,16 +113,25 @@ class EnvelopeMixin:
             known.yield_to_user()
         return envelope.firing() if firing else envelope
 
-    def _queue(self, envelope: Envelope) -> None:
-        """Put the envelope into the open pipeline, ahead of what is queued next."""
+    def _queue(self, query: Any) -> None:
+        """Put the envelope of *query* into the open pipeline, once for an executemany()."""
+        if self._execmany_returning is not None and self._opened:
+            return
+        self._opened = True
+        envelope = self._compose(query)
+        if envelope is None:
+            return
         pipeline = self._conn._pipeline
+        assert pipeline is not None
         for each in envelope.queued_statements:
             pipeline.command_queue.append(partial(self._pgconn.send_query_params, each, None))
             pipeline.result_queue.append(None)
 
-    def _send_in_front(self, query: Any, envelope: Envelope) -> None:
+    def _send_in_envelope(self, query: Any) -> None:
+        """Send *query* and its envelope as one message of the simple query protocol."""
         self._query = query
-        self._hidden, self._prefix = len(envelope.statements), envelope.sql
+        if envelope := self._compose(query):
+            self._hidden, self._prefix = len(envelope.statements), envelope.sql
         self._pgconn.send_query(self._prefix + query.query)
 
     def _check_results(self, results: list[Any]) -> None:
@@ -162,8 +177,10 @@ class EnvelopeMixin:
         except psycopg.Error as error:
             raise _named(error) from error.__cause__
 
-    def _execute_carried(self, query: Any, params: Any, **kwargs: Any) -> Any:
-        return super().execute(query, params, **kwargs)
+    def _execute_carried(
+        self, query: Any, params: Any, *, prepare: bool | None, binary: bool | None
+    ) -> Any:
+        return super().execute(query, params, prepare=prepare, binary=binary)
 
     def executemany(self, query: Any, params_seq: Any, **kwargs: Any) -> Any:
         try:
@@ -175,9 +192,7 @@ class EnvelopeMixin:
         """Tell whether the next statement would be a transaction of its own."""
         conn = self._conn
         return (
-            conn.autocommit
-            and self._pgconn.transaction_status == _IDLE
-            and conn._pipeline is None
+            conn.autocommit and self._pgconn.transaction_status == _IDLE and conn._pipeline is None
         )
 
     def _execute_alone(self, query: Any, params: Any, *, of_the_server: bool = False) -> Any:
@@ -194,7 +209,8 @@ class EnvelopeMixin:
             finally:
                 self._bare = False
         envelope = make_envelope(schema_name)
-        with self._conn.appschema_open(envelope) as connection:
+        # DatabaseWrapperMixin has put it on the connection.
+        with self._conn.appschema_open()(envelope) as connection:  # type: ignore[attr-defined]
             cursor = connection.execute(query, params)
             self._reset()
             self._tx = Transformer(self)
@@ -244,30 +260,31 @@ class ClientBindingMixin(EnvelopeMixin):
     def _execute_send(
         self, query: Any, *, force_extended: bool = False, binary: bool | None = None
     ) -> None:
+        is_text = binary is False or (binary is None and self.format == pq.Format.TEXT)
+        if is_text and not self._conn._pipeline:
+            self._send_in_envelope(query)
+            return
         if self._conn._pipeline:
-            if self._execmany_returning is None or not self._opened:
-                self._opened = True
-                if envelope := self._compose(query):
-                    self._queue(envelope)
-        elif not binary and (binary is False or self.format == pq.Format.TEXT):
-            if envelope := self._compose(query):
-                self._send_in_front(query, envelope)
-                return
+            self._queue(query)
         super()._execute_send(query, force_extended=force_extended, binary=binary)
 
 
 class ServerBindingMixin(EnvelopeMixin):
     """For cursors whose parameters are bound by the server, one statement a message."""
 
+    _ahead = False  # the envelope of this statement has been sent or queued
+
     def _execute_carried(
         self,
         query: Any,
         params: Any,
         *,
-        prepare: bool | None = None,
-        binary: bool | None = None,
+        prepare: bool | None,
+        binary: bool | None,
     ) -> Any:
-        simple = not (params or prepare or binary) and isinstance(query, str | bytes | sql.Composable)
+        simple = not (params or prepare or binary) and isinstance(
+            query, str | bytes | sql.Composable
+        )
         if simple or not self._is_outside():
             return super()._execute_carried(query, params, prepare=prepare, binary=binary)
         # Outside a transaction a pipeline is what keeps the path and the statement together.
@@ -280,10 +297,7 @@ class ServerBindingMixin(EnvelopeMixin):
     ) -> Any:
         self._ahead = True
         if self._conn._pipeline:
-            if self._execmany_returning is None or not self._opened:
-                self._opened = True
-                if envelope := self._compose(pgq):
-                    self._queue(envelope)
+            self._queue(pgq)
         elif pgq.params or prepare or binary or self.format == pq.Format.BINARY:
             yield from self._send_ahead_gen(pgq)
         else:
@@ -307,20 +321,17 @@ class ServerBindingMixin(EnvelopeMixin):
         self._pgconn.send_query(envelope.sql)
         self._check_envelope((yield from execute(self._pgconn)))
 
-    _ahead = False
-
     def _execute_send(
         self, query: Any, *, force_extended: bool = False, binary: bool | None = None
     ) -> None:
         extended = query.params or binary or self.format == pq.Format.BINARY
-        if not self._ahead and not self._conn._pipeline and not extended:
-            if envelope := self._compose(query):
-                self._send_in_front(query, envelope)
-                return
-        super()._execute_send(query, force_extended=force_extended, binary=binary)
+        if self._ahead or self._conn._pipeline or extended:
+            super()._execute_send(query, force_extended=force_extended, binary=binary)
+        else:
+            self._send_in_envelope(query)
 
     def _stream_send_gen(self, query: Any, params: Any = None, **kwargs: Any) -> Any:
-        if (params or kwargs.get("binary")) and current_schema() not in (None, PUBLIC):
+        if params or kwargs.get("binary") or self.format == pq.Format.BINARY:
             raise UnsafeStatement(
                 "With OPTIONS['server_side_binding'], stream() cannot carry its schema with"
                 " parameters. Use a named cursor, or .iterator() of a queryset."
@@ -328,7 +339,7 @@ class ServerBindingMixin(EnvelopeMixin):
         yield from super()._stream_send_gen(query, params, **kwargs)
 
 
-class NamedCursorMixin(ClientBindingMixin):
+class NamedCursorMixin(ClientBindingMixin, _NamedCursor):
     """For cursors that PostgreSQL holds, and that are fetched from in pages.
 
     Their parameters are always merged into the text, since DECLARE ... WITH HOLD must travel
@@ -357,9 +368,9 @@ class NamedCursorMixin(ClientBindingMixin):
         if self.closed or not self._described or not self._runs_code():
             return (yield from super()._fetch_gen(num))
         count = sql.SQL("ALL") if num is None else sql.Literal(num)
-        result = yield from self._command_gen(sql.SQL("FETCH FORWARD {} FROM {}").format(
-            count, sql.Identifier(self._name)
-        ))
+        result = yield from self._command_gen(
+            sql.SQL("FETCH FORWARD {} FROM {}").format(count, sql.Identifier(self._name))
+        )
         self.pgresult = result
         self._tx.set_pgresult(result, set_loaders=False)
         return self._tx.load_rows(0, result.ntuples, self._make_row)
@@ -369,9 +380,11 @@ class NamedCursorMixin(ClientBindingMixin):
             yield from super()._scroll_gen(value, mode)
             return
         absolute = sql.SQL("ABSOLUTE " if mode == "absolute" else "")
-        yield from self._command_gen(sql.SQL("MOVE {}{} FROM {}").format(
-            absolute, sql.Literal(value), sql.Identifier(self._name)
-        ))
+        yield from self._command_gen(
+            sql.SQL("MOVE {}{} FROM {}").format(
+                absolute, sql.Literal(value), sql.Identifier(self._name)
+            )
+        )
 
     def _runs_code(self) -> bool:
         """Tell whether fetching evaluates the query: one that is held is evaluated already."""
@@ -391,7 +404,7 @@ class NamedCursorMixin(ClientBindingMixin):
 
 
 class ServerSideCursor(
-    CursorMixin, NamedCursorMixin, ClientCursorMixin, psycopg.ServerCursor[Any]
+    CursorMixin, NamedCursorMixin, ClientCursorMixin[Any, Any], psycopg.ServerCursor[Any]
 ):
     """The named cursor of ``QuerySet.iterator()``."""
 
@@ -443,7 +456,7 @@ def _hide_prefix(error: psycopg.Error, prefix: str) -> None:
     """Make the error point into the user's statement instead of the whole message."""
     if not (position := error.diag.statement_position):
         return
-    fields = {field: _field(error, field) for field in pq.DiagnosticField}
+    fields: dict[int, bytes | None] = {field: _field(error, field) for field in pq.DiagnosticField}
     moved = max(int(position) - len(prefix), 1)
     fields[pq.DiagnosticField.STATEMENT_POSITION] = str(moved).encode()
     error._info = fields

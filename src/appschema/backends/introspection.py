@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from django.db.backends.postgresql.introspection import DatabaseIntrospection
 
 
 def _in_own_schema(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -25,7 +27,13 @@ def _in_own_schema(method: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-class DatabaseIntrospectionMixin:
+if TYPE_CHECKING:
+    _Base = DatabaseIntrospection
+else:
+    _Base = object
+
+
+class DatabaseIntrospectionMixin(_Base):
     """Django asks PostgreSQL for what is visible in search_path: here without the default path."""
 
     _with_default_path = False

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
-class DatabaseOperationsMixin:
+from django.db.backends.postgresql.operations import DatabaseOperations
+
+if TYPE_CHECKING:
+    _Base = DatabaseOperations
+else:
+    _Base = object
+
+
+class DatabaseOperationsMixin(_Base):
     compiler_module = "appschema.backends.compiler"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from django.db.backends.postgresql.schema import DatabaseSchemaEditor
 
 from appschema.context import current_schema
 from appschema.names import PUBLIC
@@ -16,7 +18,13 @@ logger = logging.getLogger("appschema.schema")
 _OF_EXTENSION = re.compile(rb"(?P<verb>create|drop)\s+extension\b", re.IGNORECASE)
 
 
-class DatabaseSchemaEditorMixin:
+if TYPE_CHECKING:
+    _Base = DatabaseSchemaEditor
+else:
+    _Base = object
+
+
+class DatabaseSchemaEditorMixin(_Base):
     """In a schema, CREATE EXTENSION goes to the schema for extensions and DROP EXTENSION nowhere.
 
     Each schema's migrations create the extension (the first does, for all) and would drop it

@@ -14,9 +14,7 @@ from functools import lru_cache
 _ENDING = rb"rollback|abort|commit|end|prepare\s+transaction"
 _OPENING = rb"begin|start|savepoint|release"
 # A keyword leads a statement only after the start, a semicolon or the end of a comment.
-_MAYBE_CONTROL = re.compile(
-    rb"(?:\A|;|\*/|\n)\s*(?:%b|%b)\b" % (_ENDING, _OPENING), re.IGNORECASE
-)
+_MAYBE_CONTROL = re.compile(rb"(?:\A|;|\*/|\n)\s*(?:%b|%b)\b" % (_ENDING, _OPENING), re.IGNORECASE)
 _ENDS = re.compile(rb"(?:%b)\b" % _ENDING, re.IGNORECASE)
 _CONTROLS = re.compile(rb"(?:%b|%b)\b" % (_ENDING, _OPENING), re.IGNORECASE)
 _BEGIN_ATOMIC = re.compile(rb"\bbegin\s+atomic\b", re.IGNORECASE)
@@ -99,7 +97,9 @@ def _read(text: bytes) -> Statement:
     pieces = split_statements(text)
     # The END of a function body in the SQL standard's form is not a COMMIT.
     bodies = any(map(_BEGIN_ATOMIC.search, pieces))
-    ends = [bool(_ENDS.match(each)) and not (bodies and each[:3].lower() == b"end") for each in pieces]
+    ends = [
+        bool(_ENDS.match(each)) and not (bodies and each[:3].lower() == b"end") for each in pieces
+    ]
     controls = [bool(_CONTROLS.match(each)) for each in pieces]
     first_end = ends.index(True) if True in ends else len(pieces)
     return Statement(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-from weakref import ref
+from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod
 
 import psycopg
 from django.db.backends.base.base import NO_DB_ALIAS
-from django.db.backends.postgresql.base import TIMESTAMPTZ_OID
+from django.db.backends.postgresql.base import TIMESTAMPTZ_OID, DatabaseWrapper
 from django.db.backends.postgresql.psycopg_any import register_tzloader
 from psycopg.pq import Format
 
@@ -18,15 +18,20 @@ from appschema.exceptions import UnsafeStatement
 from .cursors import ServerSideCursor, in_envelope, without_envelope
 from .envelope import Envelope
 
+if TYPE_CHECKING:
+    _Base = DatabaseWrapper
+else:
+    _Base = object
 
-class DatabaseWrapperMixin:
+
+class DatabaseWrapperMixin(_Base):
     """A connection whose every statement carries the current schema."""
 
     guards_queries = False
     """Set while a query is compiled to be run with no schema active (see ``compiler``)."""
 
     def get_connection_params(self) -> dict[str, Any]:
-        params = super().get_connection_params()
+        params: dict[str, Any] = super().get_connection_params()
         # The maintenance database has no schemas of ours.
         if self.alias != NO_DB_ALIAS:
             params["cursor_factory"] = in_envelope(params["cursor_factory"])
@@ -36,8 +41,7 @@ class DatabaseWrapperMixin:
         connection = super().get_new_connection(conn_params)
         if self.alias != NO_DB_ALIAS:
             connection.server_cursor_factory = ServerSideCursor
-            wrapper = ref(self)
-            connection.appschema_open = lambda envelope: wrapper()._open_alone(envelope)
+            connection.appschema_open = WeakMethod(self._open_alone)
         return connection
 
     def create_cursor(self, name: str | None = None) -> Any:
@@ -57,19 +61,19 @@ class DatabaseWrapperMixin:
 
     def _configure_connection(self, connection: Any) -> bool:
         with without_envelope(connection):
-            return super()._configure_connection(connection)
+            return bool(super()._configure_connection(connection))  # type: ignore[misc]
 
     def ensure_timezone(self) -> bool:
         if self.connection is None:
-            return super().ensure_timezone()
+            return bool(super().ensure_timezone())
         with without_envelope(self.connection):
-            return super().ensure_timezone()
+            return bool(super().ensure_timezone())
 
     def is_usable(self) -> bool:
         if self.connection is None:
-            return super().is_usable()
+            return bool(super().is_usable())
         with without_envelope(self.connection):
-            return super().is_usable()
+            return bool(super().is_usable())
 
     @contextmanager
     def _open_alone(self, envelope: Envelope) -> Iterator[psycopg.Connection[Any]]:
@@ -94,4 +98,3 @@ class DatabaseWrapperMixin:
                 )
             connection.execute(envelope.sql)
             yield connection
-

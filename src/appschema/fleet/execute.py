@@ -94,6 +94,11 @@ class PlacedExecutor(MigrationExecutor):
         finally:
             self.loader.replacements = replacements
 
+    def applied_state(self) -> ProjectState:
+        """Return the state of the models before anything is migrated."""
+        create: Callable[..., ProjectState] = self._create_project_state  # type: ignore[attr-defined]
+        return create(with_applied_migrations=True)
+
     @contextmanager
     def placed_states(self) -> Iterator[None]:
         """Make project states of what has tables here."""
@@ -123,8 +128,8 @@ class NewSchemaExecutor(PlacedExecutor):
         if not self.placement.holds(migration.app_label, public=self.public):
             return super().apply_migration(state, migration)
         plain = copy.copy(migration)
-        plain.atomic = True
-        plain.operations = [_plain_operation(each) for each in migration.operations]
+        plain.atomic = True  # type: ignore[misc]
+        plain.operations = [_plain_operation(each) for each in migration.operations]  # type: ignore[misc]
         state = super().apply_migration(state, plain, fake=fake, fake_initial=fake_initial)
         self.connection.check_constraints()
         return state
@@ -145,9 +150,9 @@ def _plain_operation(operation: Operation) -> Operation:
         plain.sql = _plain_sql(operation.sql)
         return plain
     if isinstance(operation, migrations.SeparateDatabaseAndState):
-        plain = copy.copy(operation)
-        plain.database_operations = [_plain_operation(x) for x in operation.database_operations]
-        return plain
+        separate = copy.copy(operation)
+        separate.database_operations = [_plain_operation(x) for x in operation.database_operations]
+        return separate
     return operation
 
 
@@ -176,7 +181,9 @@ def refuse_misplaced_tables(connection: BaseDatabaseWrapper) -> None:
     rows.
     """
     managed = {
-        table for table, model in get_tables().isolated.items() if model._meta.can_migrate(connection)
+        table
+        for table, model in get_tables().isolated.items()
+        if model._meta.can_migrate(connection)
     }
     with schema_context(PUBLIC), connection.cursor() as cursor:
         found = sorted(managed.intersection(connection.introspection.table_names(cursor)))
@@ -189,9 +196,7 @@ def refuse_misplaced_tables(connection: BaseDatabaseWrapper) -> None:
         )
 
 
-def make_plan(
-    connection: BaseDatabaseWrapper, request: Request, schema_name: str
-) -> SchemaPlan:
+def make_plan(connection: BaseDatabaseWrapper, request: Request, schema_name: str) -> SchemaPlan:
     """Return what ``migrate`` would do in one schema. Raises ``SchemaMissing``."""
     with schema_context(schema_name):
         return _plan(PlacedExecutor(connection, get_placement(), schema_name), request, schema_name)
@@ -238,10 +243,13 @@ def _run(
         "plan": steps,
     }
     with executor.placed_states():
-        state = executor._create_project_state(with_applied_migrations=True)
+        state = executor.applied_state()
         send_placed(
-            pre_migrate, executor.placement, public=executor.public,
-            apps=state.apps, **signal_arguments,
+            pre_migrate,
+            executor.placement,
+            public=executor.public,
+            apps=state.apps,
+            **signal_arguments,
         )
         if request.run_syncdb and sync and executor.unmigrated_here:
             sync(connection, executor.unmigrated_here)
@@ -255,8 +263,11 @@ def _run(
     _render_real_apps(state)
     with reaching_shared_tables():
         send_placed(
-            post_migrate, executor.placement, public=executor.public,
-            apps=state.apps, **signal_arguments,
+            post_migrate,
+            executor.placement,
+            public=executor.public,
+            apps=state.apps,
+            **signal_arguments,
         )
     return Result(plan.schema_name, tuple(str(migration) for migration, _ in steps))
 

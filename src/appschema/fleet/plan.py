@@ -122,9 +122,7 @@ def plan_schema(
                 f"Schema {schema_name!r} needs {migration} of a shared app, which is not applied in"
                 " public. Run 'manage.py migrate --shared' first."
             )
-    return SchemaPlan(
-        schema_name, targets, tuple(placed), tuple(beside) if placed else ()
-    )
+    return SchemaPlan(schema_name, targets, tuple(placed), tuple(beside) if placed else ())
 
 
 def _is_applied(migration: Migration, applied: Collection[tuple[str, str]]) -> bool:

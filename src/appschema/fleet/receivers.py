@@ -24,7 +24,8 @@ def send_placed(signal: Signal, placement: Placement, *, public: bool, **argumen
             continue
         if not placement.holds(app_config.label, public=public):
             continue
-        ordinary, asynchronous = signal._live_receivers(app_config)[:2]
+        # Signal.send() cannot leave receivers out.
+        ordinary, asynchronous = signal._live_receivers(app_config)[:2]  # noqa: SLF001
         for receiver in (*ordinary, *map(async_to_sync, asynchronous)):
             owner = _app_of(receiver)
             if public and owner is not None and not placement.in_public(owner):

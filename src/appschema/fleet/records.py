@@ -12,7 +12,7 @@ on one that is placed, but not yet applied, here does not count yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
@@ -84,8 +84,7 @@ class _History:
         return {
             key: migration
             for key, migration in self._disk.items()
-            if key[0] in isolated
-            and self._is_consistent(key, lambda label: self._placement.in_public(label))
+            if key[0] in isolated and self._is_consistent(key, self._placement.in_public)
         }
 
     def shared_beside(self, records: Records) -> Records:
@@ -93,10 +92,10 @@ class _History:
         return {
             key: record
             for key, record in records.items()
-            if self._is_consistent(key, lambda label: self._placement.in_schemas(label))
+            if self._is_consistent(key, self._placement.in_schemas)
         }
 
-    def _is_consistent(self, key: Key, is_here: Any) -> bool:
+    def _is_consistent(self, key: Key, is_here: Callable[[str], bool]) -> bool:
         """Tell whether all migrations before *key* that are placed here are applied here."""
         return all(
             self._is_applied(ancestor) for ancestor in self._before(key) if is_here(ancestor[0])
@@ -111,4 +110,4 @@ class _History:
         if key in self._own:
             return True
         replaces = self._disk[key].replaces if key in self._disk else ()
-        return bool(replaces) and all(self._is_applied(tuple(each)) for each in replaces)
+        return bool(replaces) and all(self._is_applied((app, name)) for app, name in replaces)

@@ -15,6 +15,6 @@ def key_by_schema() -> None:
         manager_model = apps.get_model("contenttypes", "ContentType")
         cache = SchemaKeyedDict()
         for manager in (*manager_model._meta.local_managers, *manager_model._meta.managers):
-            manager._cache = cache
+            manager._cache = cache  # type: ignore[attr-defined]  # noqa: SLF001
     if apps.is_installed("django.contrib.sites"):
-        import_module("django.contrib.sites.models").SITE_CACHE = SchemaKeyedDict()
+        vars(import_module("django.contrib.sites.models"))["SITE_CACHE"] = SchemaKeyedDict()

@@ -33,5 +33,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         if options["verbosity"] > 0:
             self.stdout.write(
-                self.style.SUCCESS(f"Created schema {schema.name}, reached by {schema.public_name}.")
+                self.style.SUCCESS(
+                    f"Created schema {schema.name}, reached by {schema.public_name}."
+                )
             )

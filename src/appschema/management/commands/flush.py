@@ -19,7 +19,7 @@ class Command(DjangoFlush):
         if not is_ours(connection):
             super().handle(**options)
             return
-        if current_schema() is None and self._called_from_command_line:
+        if current_schema() is None and getattr(self, "_called_from_command_line", False):
             raise CommandError(
                 "'flush' does not know which schema to empty. Type 'manage.py inschema NAME flush' for"
                 " one, 'manage.py inschema --all flush' for each, or 'manage.py inschema public flush'"

@@ -37,7 +37,9 @@ class Command(BaseCommand):
         elif words:
             names = [self._one(words.pop(0), using)]
         if not words:
-            raise CommandError("Type 'manage.py inschema NAME COMMAND ...' or 'inschema --all COMMAND ...'.")
+            raise CommandError(
+                "Type 'manage.py inschema NAME COMMAND ...' or 'inschema --all COMMAND ...'."
+            )
         if not options["all"]:
             with schema_context(names[0]):
                 self._run(words)
@@ -61,7 +63,8 @@ class Command(BaseCommand):
     def _run(self, words: list[str]) -> None:
         """Run a command as if it were typed, but let its errors be raised."""
         command = ManagementUtility(["manage.py", *words]).fetch_command(words[0])
-        command._called_from_command_line = True
+        # So that its parser reports a wrong word as a typed command's does.
+        command._called_from_command_line = True  # type: ignore[attr-defined]  # noqa: SLF001
         parser = command.create_parser("manage.py inschema NAME", words[0])
         options = vars(parser.parse_args(words[1:]))
         handle_default_options(parser.parse_args(words[1:]))

@@ -29,7 +29,9 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps([self._describe(schema) for schema in schemas], indent=2))
         elif not schemas:
-            self.stdout.write("There are no schemas. Run 'manage.py createschema NAME PUBLIC_NAME'.")
+            self.stdout.write(
+                "There are no schemas. Run 'manage.py createschema NAME PUBLIC_NAME'."
+            )
         else:
             self._print_table(schemas)
 

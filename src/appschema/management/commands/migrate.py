@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser
 from typing import Any
 
 from django.apps import apps
-from django.core.management.base import CommandError, no_translations
+from django.core.management.base import CommandError, CommandParser, no_translations
 from django.core.management.commands.migrate import Command as DjangoMigrate
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -34,7 +33,7 @@ class Command(DjangoMigrate):
         " placed there."
     )
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
             "--schema",
@@ -44,7 +43,9 @@ class Command(DjangoMigrate):
             help="Migrate this schema only; may be given more than once.",
         )
         parser.add_argument(
-            "--shared", action="store_true", help="Migrate only the apps that have tables in public."
+            "--shared",
+            action="store_true",
+            help="Migrate only the apps that have tables in public.",
         )
 
     @no_translations
@@ -106,9 +107,7 @@ class Command(DjangoMigrate):
             sys.exit(1)
 
     def _show_plan(self, plan: SchemaPlan) -> None:
-        self.stdout.write(
-            f"Planned operations in {plan.schema_name}:", self.style.MIGRATE_LABEL
-        )
+        self.stdout.write(f"Planned operations in {plan.schema_name}:", self.style.MIGRATE_LABEL)
         if not plan.steps:
             self.stdout.write("  No planned migration operations.")
         for migration, backwards in plan.steps:

@@ -28,7 +28,9 @@ class Command(BaseCommand):
         try:
             text = options["file"].read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise CommandError(f"The file {str(options['file'])!r} cannot be read: {error}.") from error
+            raise CommandError(
+                f"The file {str(options['file'])!r} cannot be read: {error}."
+            ) from error
 
         def act(name: str) -> Result:
             with transaction.atomic(using=using), connections[using].cursor() as cursor:

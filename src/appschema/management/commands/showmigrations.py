@@ -22,7 +22,9 @@ class Command(DjangoShowMigrations):
         asked = app_names or [each.label for each in apps.get_app_configs()]
         placed = [label for label in asked if placement.holds(label, public=public)]
         if elsewhere := sorted(set(asked) - set(placed)):
-            where = "the schemas: type 'manage.py inschema NAME showmigrations'" if public else "public"
+            where = (
+                "the schemas: type 'manage.py inschema NAME showmigrations'" if public else "public"
+            )
             self.stdout.write(self.style.NOTICE(f"({', '.join(elsewhere)}: in {where})"))
         return placed
 
