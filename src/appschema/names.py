@@ -22,6 +22,8 @@ MAX_NAME_BYTES = 63
 
 _RESERVED = frozenset({PUBLIC, "information_schema", "pg_catalog", "pg_toast", "pg_temp"})
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]")
+# Python's codec is IDNA 2003, which makes another host of these: strasse of straße.
+_OTHER_IN_IDNA_2003 = re.compile("[ßς\u200c\u200d]")
 _PORT = re.compile(r":[0-9]{0,5}\Z")
 
 
@@ -82,8 +84,13 @@ def normalise_public_name(name: object) -> str:
         raise InvalidPublicName(f"A public name is a str, not {type(name).__name__} ({name!r}).")
     host = _PORT.sub("", name.strip()).removesuffix(".").lower()
     if not host.isascii():
+        if found := _OTHER_IN_IDNA_2003.search(host):
+            raise InvalidPublicName(
+                f"The public name {name!r} holds {found[0]!r}, which Python and browsers encode"
+                " differently. Give its ASCII form, as a browser sends it (xn--...)."
+            )
         try:
-            host = host.encode("idna").decode("ascii")
+            host = host.encode("idna").decode("ascii").removesuffix(".")
         except UnicodeError as error:
             raise InvalidPublicName(
                 f"The public name {name!r} is not a valid international host name: {error}."

@@ -86,7 +86,7 @@ def _build(config: Config) -> Placement:
     labels = frozenset(each.label for each in configs)
     if APP_LABEL not in labels:
         return Placement(shared=labels, isolated=frozenset(), both=frozenset())
-    both = labels_of(config.both_apps, configs)
+    both = labels_of(config.both_apps, configs) - {APP_LABEL}
     shared = labels_of(config.shared_apps, configs) - both | {APP_LABEL}
     return Placement(shared=shared, isolated=labels - shared - both, both=both)
 
