@@ -18,10 +18,10 @@ The current schema is read when a statement is sent, never when the cursor is ma
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from django.db.backends.postgresql.base import CursorMixin
@@ -55,9 +55,6 @@ _LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
 
 class EnvelopeMixin(_Cursor):
     """What all cursors share: composing the envelope, and hiding it from the caller."""
-
-    plain: ClassVar[type]
-    """The class without the envelope, for what Django does to a connection as such."""
 
     own_schema_only = False
     """Leave the default path out (introspection)."""
@@ -104,11 +101,11 @@ class EnvelopeMixin(_Cursor):
         self, envelope: Envelope, statement: Statement, text: bytes
     ) -> Envelope | None:
         """Return the envelope inside an open transaction, where a path may stand already."""
-        known, depth = path_of(self._conn), self._conn._num_transactions
-        if known.is_users(envelope.path, depth):
+        known = path_of(self._conn)
+        if known.is_users(envelope.path):
             return None
-        firing = known.may_hold_triggers_of_another(envelope.schema_name, depth)
-        known.carry(envelope.schema_name, envelope.path, depth)
+        firing = known.may_hold_triggers_of_another(envelope.schema_name)
+        known.carry(envelope.schema_name, envelope.path)
         if statement.sets_path or b"search_path" in text:
             known.yield_to_user()
         return envelope.firing() if firing else envelope
@@ -209,8 +206,7 @@ class EnvelopeMixin(_Cursor):
             finally:
                 self._bare = False
         envelope = make_envelope(schema_name)
-        # DatabaseWrapperMixin has put it on the connection.
-        with self._conn.appschema_open()(envelope) as connection:  # type: ignore[attr-defined]
+        with self._conn.open_alone()(envelope) as connection:  # type: ignore[attr-defined]
             cursor = connection.execute(query, params)
             self._reset()
             self._tx = Transformer(self)
@@ -339,12 +335,8 @@ class ServerBindingMixin(EnvelopeMixin):
         yield from super()._stream_send_gen(query, params, **kwargs)
 
 
-class NamedCursorMixin(ClientBindingMixin, _NamedCursor):
-    """For cursors that PostgreSQL holds, and that are fetched from in pages.
-
-    Their parameters are always merged into the text, since DECLARE ... WITH HOLD must travel
-    in one message with its path.
-    """
+class NamedCursorMixin(EnvelopeMixin, _NamedCursor):
+    """For cursors that PostgreSQL holds, and that are fetched from in pages."""
 
     _declared: Envelope | None = None
 
@@ -388,50 +380,56 @@ class NamedCursorMixin(ClientBindingMixin, _NamedCursor):
 
     def _runs_code(self) -> bool:
         """Tell whether fetching evaluates the query: one that is held is evaluated already."""
-        return self._pgconn.transaction_status == pq.TransactionStatus.INTRANS
+        return bool(self._pgconn.transaction_status == pq.TransactionStatus.INTRANS)
 
     def _command_gen(self, command: sql.Composed) -> Any:
         """Send a command on this cursor under the path of its DECLARE."""
-        text = command.as_bytes(self)
         # A cursor that somebody else declared is fetched under the current schema.
         declared = self._declared or make_envelope(current_schema())
         envelope = self._compose_inside(declared, Statement(), b"")
         prefix = envelope.sql if envelope else b""
-        self._pgconn.send_query(prefix + text)
+        self._pgconn.send_query(prefix + command.as_bytes(self))
         results = yield from execute(self._pgconn)
         self._check_envelope(results)
         return results[-1]
 
 
 class ServerSideCursor(
-    CursorMixin, NamedCursorMixin, ClientCursorMixin[Any, Any], psycopg.ServerCursor[Any]
+    CursorMixin,
+    NamedCursorMixin,
+    ClientBindingMixin,
+    ClientCursorMixin[Any, Any],
+    psycopg.ServerCursor[Any],
 ):
-    """The named cursor of ``QuerySet.iterator()``."""
+    """The named cursor of ``QuerySet.iterator()``: DECLARE travels with its path."""
+
+
+class BoundServerSideCursor(CursorMixin, NamedCursorMixin, psycopg.ServerCursor[Any]):
+    """The same for ``server_side_binding``, inside a transaction.
+
+    The parameters of its DECLARE are bound by the server, so that the path goes ahead in a
+    message of its own.
+    """
+
+    def _start_query(self, query: Any = None) -> Any:
+        yield from super()._start_query(query)
+        if query is None:
+            return
+        text = SimpleNamespace(query=sql.as_bytes(query, self))
+        if envelope := self._compose(text):
+            self._pgconn.send_query(envelope.sql)
+            self._check_envelope((yield from execute(self._pgconn)))
 
 
 @cache
-def in_envelope(factory: type[psycopg.Cursor[Any]]) -> type[psycopg.Cursor[Any]]:
+def in_envelope(factory: Any) -> Any:
     """Return the cursor class *factory* with the envelope."""
     if issubclass(factory, EnvelopeMixin):
         return factory
     client = issubclass(factory, ClientCursorMixin)
     mixin = ClientBindingMixin if client else ServerBindingMixin
-    namespace = {"__module__": factory.__module__, "__doc__": factory.__doc__, "plain": factory}
+    namespace = {"__module__": factory.__module__, "__doc__": factory.__doc__}
     return type(factory.__name__, (mixin, factory), namespace)
-
-
-@contextmanager
-def without_envelope(connection: Any) -> Iterator[None]:
-    """Make the cursors of this psycopg connection plain ones, for its set-up and its checks.
-
-    Only for statements that resolve no name in a schema.
-    """
-    factory = connection.cursor_factory
-    connection.cursor_factory = getattr(factory, "plain", factory)
-    try:
-        yield
-    finally:
-        connection.cursor_factory = factory
 
 
 def _refuse_continued(schema_name: str | None, *, outside: bool) -> None:

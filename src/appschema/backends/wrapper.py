@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
 
@@ -15,7 +16,8 @@ from psycopg.pq import Format
 
 from appschema.exceptions import UnsafeStatement
 
-from .cursors import ServerSideCursor, in_envelope, without_envelope
+from .connection import Connection, connection_in_envelope, without_envelope
+from .cursors import BoundServerSideCursor, ServerSideCursor
 from .envelope import Envelope
 
 if TYPE_CHECKING:
@@ -30,30 +32,32 @@ class DatabaseWrapperMixin(_Base):
     guards_queries = False
     """Set while a query is compiled to be run with no schema active (see ``compiler``)."""
 
-    def get_connection_params(self) -> dict[str, Any]:
-        params: dict[str, Any] = super().get_connection_params()
-        # The maintenance database has no schemas of ours.
-        if self.alias != NO_DB_ALIAS:
-            params["cursor_factory"] = in_envelope(params["cursor_factory"])
-        return params
+    # Django connects through this name, and takes the classes of errors from it.
+    Database = SimpleNamespace(**{**vars(psycopg), "connect": Connection.connect})  # type: ignore[assignment]
+
+    @property
+    def pool(self) -> Any:
+        pool = super().pool
+        if pool is not None:
+            pool.connection_class = connection_in_envelope(pool.connection_class)
+        return pool
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         connection = super().get_new_connection(conn_params)
-        if self.alias != NO_DB_ALIAS:
-            connection.server_cursor_factory = ServerSideCursor
-            connection.appschema_open = WeakMethod(self._open_alone)
+        connection.open_alone = WeakMethod(self._open_alone)
+        # The maintenance database has no schemas of ours.
+        connection.is_bare = self.alias == NO_DB_ALIAS
         return connection
 
     def create_cursor(self, name: str | None = None) -> Any:
         if not name:
             return super().create_cursor()
-        # In autocommit mode the cursor outlives the statement's own transaction.
-        cursor = ServerSideCursor(
-            self.connection,
-            name=name,
-            scrollable=False,
-            withhold=self.connection.autocommit,
-        )
+        # In autocommit mode the cursor outlives the statement's own transaction, and its DECLARE
+        # must travel with the path: then the parameters are always merged into the text.
+        withhold = self.connection.autocommit
+        bound = self.settings_dict["OPTIONS"].get("server_side_binding") is True and not withhold
+        cursor_class = BoundServerSideCursor if bound else ServerSideCursor
+        cursor = cursor_class(self.connection, name=name, scrollable=False, withhold=withhold)
         loader = self.connection.adapters.get_loader(TIMESTAMPTZ_OID, Format.TEXT)
         if self.timezone != loader.timezone:
             register_tzloader(self.timezone, cursor)
@@ -85,9 +89,8 @@ class DatabaseWrapperMixin(_Base):
         params = self.get_connection_params()
         path = envelope.path.replace("\\", "\\\\").replace(" ", "\\ ")
         params["options"] = f"{params.get('options', '')} -c search_path={path}".strip()
-        plain = params.pop("cursor_factory").plain
-        with psycopg.connect(**params, autocommit=True) as connection:
-            connection.cursor_factory = plain
+        with Connection.connect(**{**params, "autocommit": True}) as connection:
+            connection.is_bare = True
             self._configure_connection(connection)
             found = connection.execute("SHOW search_path").fetchone()
             if not found or found[0] != envelope.path:

@@ -1,0 +1,90 @@
+"""The psycopg connection whose cursors send every statement in its envelope.
+
+Its ``cursor_factory`` stays what was configured, since others read it; the envelope is put on
+where a cursor is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod
+
+import psycopg
+from psycopg import pq
+
+from .cursors import ServerSideCursor, in_envelope
+from .envelope import Envelope
+from .transaction import path_of
+
+if TYPE_CHECKING:
+    _Connection = psycopg.Connection[Any]
+else:
+    _Connection = object
+
+Opener = Callable[[Envelope], AbstractContextManager[psycopg.Connection[Any]]]
+
+
+class EnvelopeConnectionMixin(_Connection):
+    """Makes cursors that send the envelope, and watches psycopg's own transaction commands."""
+
+    is_bare = False
+    """Make plain cursors, for what Django does to a connection as such."""
+
+    server_cursor_factory = ServerSideCursor
+
+    open_alone: WeakMethod[Opener]
+    """Opens a connection for one statement that PostgreSQL refuses beside an envelope."""
+
+    def cursor(self, name: str = "", *, binary: bool = False, **kwargs: Any) -> Any:
+        if name or self.is_bare:
+            return super().cursor(name, binary=binary, **kwargs)
+        self._check_connection_ok()
+        row_factory = kwargs.get("row_factory") or self.row_factory
+        factory: Any = self.cursor_factory
+        cursor = in_envelope(factory)(self, row_factory=row_factory)
+        if binary:
+            cursor.format = pq.Format.BINARY
+        return cursor
+
+    def _exec_command(self, command: Any, *args: Any, **kwargs: Any) -> Any:
+        # COMMIT, ROLLBACK, SAVEPOINT and so on of psycopg itself: our cursors do not see them.
+        result = yield from super()._exec_command(command, *args, **kwargs)
+        if self.pgconn.transaction_status == pq.TransactionStatus.IDLE or _begins(command):
+            path_of(self).begin()
+        else:
+            path_of(self).forget()
+        return result
+
+
+def _begins(command: Any) -> bool:
+    return isinstance(command, bytes) and command.startswith(b"BEGIN")
+
+
+class Connection(EnvelopeConnectionMixin, psycopg.Connection[Any]):
+    """psycopg's connection, in the envelope."""
+
+
+@cache
+def connection_in_envelope(kind: Any) -> Any:
+    """Return the connection class *kind* with the envelope."""
+    if issubclass(kind, EnvelopeConnectionMixin):
+        return kind
+    namespace = {"__module__": kind.__module__, "__doc__": kind.__doc__}
+    return type(kind.__name__, (EnvelopeConnectionMixin, kind), namespace)
+
+
+@contextmanager
+def without_envelope(connection: Any) -> Iterator[None]:
+    """Let *connection* make plain cursors, for its set-up and its checks.
+
+    Only for statements that resolve no name in a schema.
+    """
+    found = connection.is_bare
+    connection.is_bare = True
+    try:
+        yield
+    finally:
+        connection.is_bare = found
