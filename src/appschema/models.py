@@ -5,7 +5,7 @@ Saving or deleting a row runs no DDL; ``appschema.provisioning`` does, row and s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -14,6 +14,7 @@ from django.db.models.lookups import LessThanOrEqual
 
 from .exceptions import InvalidPublicName, InvalidSchemaName
 from .names import MAX_NAME_BYTES, normalise_public_name, validate_schema_name
+from .signals import registry_changed
 
 
 def check_schema_name(value: str) -> None:
@@ -52,10 +53,27 @@ class PublicNameField(_CharField):
         return value
 
 
+_Row = TypeVar("_Row", bound=models.Model)
 _INTEGER: models.IntegerField[int, int] = models.IntegerField()
 
 
-class SchemaQuerySet(models.QuerySet["Schema"]):
+class RegistryQuerySet(models.QuerySet[_Row]):
+    """Tells of the writes for which Django sends no signal per row."""
+
+    def update(self, **kwargs: Any) -> int:
+        count = super().update(**kwargs)
+        registry_changed.send(sender=self.model, using=self.db)
+        return count
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+    def bulk_create(self, *args: Any, **kwargs: Any) -> list[_Row]:
+        created = super().bulk_create(*args, **kwargs)
+        registry_changed.send(sender=self.model, using=self.db)
+        return created
+
+
+class SchemaQuerySet(RegistryQuerySet["Schema"]):
     def active(self) -> SchemaQuerySet:
         """Return the schemas whose public names are served."""
         return self.filter(is_active=True)
@@ -107,6 +125,8 @@ class PublicName(models.Model):
     public_name = PublicNameField(max_length=253, unique=True)
     schema = models.ForeignKey(Schema, on_delete=models.CASCADE, related_name="public_names")
     is_primary = models.BooleanField(default=False)
+
+    objects = RegistryQuerySet.as_manager()
 
     class Meta:
         ordering = ["public_name"]

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Any
 
 from django.core.signals import setting_changed
-from django.db import router, transaction
+from django.db import connections, router, transaction
 from django.db.models.signals import post_delete, post_save
 
 from .conf import get_config
@@ -23,6 +23,7 @@ from .context import schema_context
 from .exceptions import InvalidPublicName, NoSchemaError
 from .models import PublicName, Schema
 from .names import PUBLIC, normalise_public_name
+from .signals import registry_changed
 
 UNKNOWN_MAX_AGE = 2.0
 """Seconds for which a process answers an unknown public name from memory."""
@@ -106,7 +107,9 @@ def _look_up(name: str) -> _Entry:
         )
     age = UNKNOWN_MAX_AGE if row is None else get_config().resolver_max_age
     entry = _Entry(row, database, time.monotonic() + age)
-    _memory.put(name, entry, generation)
+    # What an open transaction reads may be rolled back, which nobody would tell of.
+    if not connections[database].in_atomic_block:
+        _memory.put(name, entry, generation)
     return entry
 
 
@@ -123,4 +126,5 @@ def _forget_on_setting(*, setting: str, **kwargs: object) -> None:
 for _model in (Schema, PublicName):
     post_save.connect(_forget_changed, sender=_model, dispatch_uid="appschema.resolver")
     post_delete.connect(_forget_changed, sender=_model, dispatch_uid="appschema.resolver")
+registry_changed.connect(_forget_changed, dispatch_uid="appschema.resolver")
 setting_changed.connect(_forget_on_setting, dispatch_uid="appschema.resolver")
