@@ -9,6 +9,7 @@ from django.db.backends.postgresql.creation import DatabaseCreation
 
 from appschema.context import schema_context
 from appschema.names import MARKER_TABLE, PUBLIC
+from appschema.placement import get_placement
 
 if TYPE_CHECKING:
     _Base = DatabaseCreation
@@ -20,6 +21,8 @@ class DatabaseCreationMixin(_Base):
     """Serialized rollback of TransactionTestCase, schema by schema."""
 
     def serialize_db_to_string(self) -> str:
+        if not _has_schemas():
+            return super().serialize_db_to_string()
         contents = {}
         for name in self._schema_names():
             with schema_context(name):
@@ -27,8 +30,13 @@ class DatabaseCreationMixin(_Base):
         return json.dumps(contents)
 
     def deserialize_db_from_string(self, data: str) -> None:
+        contents = json.loads(data)
+        # Django's own form is a list, of one schema's rows.
+        if not isinstance(contents, dict):
+            super().deserialize_db_from_string(data)
+            return
         present = self._schema_names()
-        for name, content in json.loads(data).items():
+        for name, content in contents.items():
             if name in present:
                 with schema_context(name):
                     super().deserialize_db_from_string(content)
@@ -43,3 +51,8 @@ class DatabaseCreationMixin(_Base):
                 [PUBLIC, MARKER_TABLE],
             )
             return [PUBLIC, *(name for (name,) in cursor.fetchall())]
+
+
+def _has_schemas() -> bool:
+    placement = get_placement()
+    return bool(placement.isolated or placement.both)
