@@ -206,12 +206,15 @@ class EnvelopeMixin(_Cursor):
             finally:
                 self._bare = False
         envelope = make_envelope(schema_name)
-        with self._conn.open_alone()(envelope) as connection:  # type: ignore[attr-defined]
-            cursor = connection.execute(query, params)
-            self._reset()
-            self._tx = Transformer(self)
-            self._results[:] = cursor._results
-            self._select_current_result(0)
+        try:
+            with self._conn.open_alone()(envelope) as connection:  # type: ignore[attr-defined]
+                cursor = connection.execute(query, params)
+                self._reset()
+                self._tx = Transformer(self)
+                self._results[:] = cursor._results
+                self._select_current_result(0)
+        except psycopg.Error as error:
+            raise _named(error) from error.__cause__
         return self
 
     def _start_copy_gen(self, statement: Any, params: Any = None) -> Any:
@@ -278,7 +281,8 @@ class ServerBindingMixin(EnvelopeMixin):
         prepare: bool | None,
         binary: bool | None,
     ) -> Any:
-        simple = not (params or prepare or binary) and isinstance(
+        wants_binary = binary or (binary is None and self.format == pq.Format.BINARY)
+        simple = not (params or prepare or wants_binary) and isinstance(
             query, str | bytes | sql.Composable
         )
         if simple or not self._is_outside():
