@@ -1,0 +1,1 @@
+"""The pages of the sites, as `wagtail start` makes them."""
