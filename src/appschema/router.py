@@ -15,7 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from .backends.wrapper import DatabaseWrapperMixin
 from .context import current_schema
 from .names import PUBLIC
-from .placement import get_placement
+from .placement import APP_LABEL, get_placement
 
 _reaches_shared: ContextVar[bool] = ContextVar("appschema_reaches_shared", default=False)
 
@@ -40,7 +40,10 @@ class PlacementRouter:
 
     def allow_migrate(self, db: str, app_label: str, **hints: object) -> bool | None:
         schema_name = current_schema()
-        if schema_name is None or not is_ours(connections[db]):
+        if not is_ours(connections[db]):
+            # The registry tells of the schemas of its own database; another kind has none.
+            return False if app_label == APP_LABEL else None
+        if schema_name is None:
             return None
         if schema_name == PUBLIC:
             return None if get_placement().in_public(app_label) else False

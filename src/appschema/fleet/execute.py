@@ -251,8 +251,11 @@ def _run(
             apps=state.apps,
             **signal_arguments,
         )
-        if request.run_syncdb and sync and executor.unmigrated_here:
-            sync(connection, executor.unmigrated_here)
+        to_sync = executor.unmigrated_here
+        if request.app_label:
+            to_sync = to_sync & {request.app_label}
+        if request.run_syncdb and sync and to_sync:
+            sync(connection, to_sync)
         state = executor.migrate(
             list(plan.targets),
             plan=[*steps, *plan.beside],

@@ -66,7 +66,11 @@ def find_targets(loader: MigrationLoader, request: Request) -> tuple[Key, ...]:
     if label is None:
         return tuple(leaves)
     if label not in loader.migrated_apps:
+        if request.run_syncdb:
+            return ()
         raise MigrationError(f"App {label!r} does not have migrations.")
+    if request.run_syncdb:
+        raise MigrationError(f"Can't use run_syncdb with app {label!r} as it has migrations.")
     if request.migration_name is None:
         return tuple(key for key in leaves if key[0] == label)
     if request.migration_name == "zero":
