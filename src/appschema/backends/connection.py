@@ -17,7 +17,7 @@ from psycopg import pq
 
 from .cursors import ServerSideCursor, in_envelope
 from .envelope import Envelope
-from .transaction import path_of
+from .transaction import TransactionPath
 
 if TYPE_CHECKING:
     _Connection = psycopg.Connection[Any]
@@ -35,8 +35,15 @@ class EnvelopeConnectionMixin(_Connection):
 
     server_cursor_factory = ServerSideCursor
 
+    transaction_path: TransactionPath
+    """What is known of the path inside the open transaction; use it with the lock held."""
+
     open_alone: WeakMethod[Opener]
     """Opens a connection for one statement that PostgreSQL refuses beside an envelope."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.transaction_path = TransactionPath()
 
     def cursor(self, name: str = "", *, binary: bool = False, **kwargs: Any) -> Any:
         if name or self.is_bare:
@@ -53,9 +60,9 @@ class EnvelopeConnectionMixin(_Connection):
         # COMMIT, ROLLBACK, SAVEPOINT and so on of psycopg itself: our cursors do not see them.
         result = yield from super()._exec_command(command, *args, **kwargs)
         if self.pgconn.transaction_status == pq.TransactionStatus.IDLE or _begins(command):
-            path_of(self).begin()
+            self.transaction_path.begin()
         else:
-            path_of(self).forget()
+            self.transaction_path.forget()
         return result
 
 

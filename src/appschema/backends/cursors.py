@@ -36,7 +36,7 @@ from appschema.names import MARKER_TABLE, PUBLIC
 
 from .envelope import Envelope, make_envelope
 from .statement import Statement, read_statement
-from .transaction import path_of
+from .transaction import TransactionPath
 
 if TYPE_CHECKING:
     _Cursor = psycopg.Cursor[Any]
@@ -64,9 +64,14 @@ class EnvelopeMixin(_Cursor):
     _opened = False  # this executemany() has sent its envelope
     _bare = False  # this statement goes without one
 
+    @property
+    def _transaction_path(self) -> TransactionPath:
+        path: TransactionPath = self._conn.transaction_path  # type: ignore[attr-defined]
+        return path
+
     def _start_query(self, query: Any = None) -> Any:
         if self._pgconn.transaction_status == _IDLE:
-            path_of(self._conn).begin()
+            self._transaction_path.begin()
         self._hidden, self._prefix, self._opened = 0, b"", False
         yield from super()._start_query(query)
 
@@ -80,7 +85,7 @@ class EnvelopeMixin(_Cursor):
         status = self._pgconn.transaction_status
         if statement.continues:
             _refuse_continued(schema_name, outside=status == _IDLE)
-        known = path_of(self._conn)
+        known = self._transaction_path
         if statement.ends_transaction:
             known.forget()
         # A failed transaction accepts only what ends it, and that runs under the path which its
@@ -101,12 +106,12 @@ class EnvelopeMixin(_Cursor):
         self, envelope: Envelope, statement: Statement, text: bytes
     ) -> Envelope | None:
         """Return the envelope inside an open transaction, where a path may stand already."""
-        known = path_of(self._conn)
+        known = self._transaction_path
         if known.is_users(envelope.path):
             return None
         firing = known.may_hold_triggers_of_another(envelope.schema_name)
         known.carry(envelope.schema_name, envelope.path)
-        if statement.sets_path or b"search_path" in text:
+        if statement.sets_path or (statement.sets_config and b"search_path" in text.lower()):
             known.yield_to_user()
         return envelope.firing() if firing else envelope
 

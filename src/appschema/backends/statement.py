@@ -14,11 +14,15 @@ from functools import lru_cache
 _ENDING = rb"rollback|abort|commit|end|prepare\s+transaction"
 _OPENING = rb"begin|start|savepoint|release"
 # A keyword leads a statement only after the start, a semicolon or the end of a comment.
-_MAYBE_CONTROL = re.compile(rb"(?:\A|;|\*/|\n)\s*(?:%b|%b)\b" % (_ENDING, _OPENING), re.IGNORECASE)
+_MAYBE_CONTROL = re.compile(rb"(?:\A|;|\*/|[\n\r])\s*(?:%b|%b)\b" % (_ENDING, _OPENING), re.IGNORECASE)
 _ENDS = re.compile(rb"(?:%b)\b" % _ENDING, re.IGNORECASE)
 _CONTROLS = re.compile(rb"(?:%b|%b)\b" % (_ENDING, _OPENING), re.IGNORECASE)
 _BEGIN_ATOMIC = re.compile(rb"\bbegin\s+atomic\b", re.IGNORECASE)
-_SETS_PATH = re.compile(rb"search_path", re.IGNORECASE)
+_SETS_PATH = re.compile(
+    rb"""\b(?:re)?set\s+(?:(?:local|session)\s+)?(?:"?search_path\b|schema\s+'|all\b)""",
+    re.IGNORECASE,
+)
+_SETS_CONFIG = re.compile(rb"\bset_config\b", re.IGNORECASE)
 _CREATE_EXTENSION = re.compile(rb"create\s+extension\b", re.IGNORECASE)
 _GOES_ALONE = re.compile(
     rb"vacuum\b|(?:create\s+(?:unique\s+)?|drop\s+)index\s+concurrently\b"
@@ -36,12 +40,13 @@ _LEXEMES = re.compile(
                 | "(?:[^"]|"")*"
                 | (?<![A-Za-z0-9_$\x80-\xff]) \$(?P<tag>(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?)\$
                   .*? \$(?P=tag)\$ )
-    | (?P<comment> --[^\n]* )
+    | (?P<comment> --[^\n\r]* )
     | (?P<block> /\* )
     | (?P<end> ; )
     """,
     re.VERBOSE | re.DOTALL,
 )
+_NEWLINE = re.compile(rb"[\n\r]")
 _BLOCK_EDGE = re.compile(rb"/\*|\*/")
 
 _LONGEST_CACHED = 10_000
@@ -64,7 +69,10 @@ class Statement:
     """Other statements follow the one that ends a transaction, in the same message."""
 
     sets_path: bool = False
-    """It names search_path, so it may set a path of its own for what follows."""
+    """It may set a search_path of its own for what follows."""
+
+    sets_config: bool = False
+    """It calls set_config(), which sets what its parameters name."""
 
     creates_extension: bool = False
     """It creates extensions, and nothing else."""
@@ -82,17 +90,18 @@ def read_statement(text: bytes) -> Statement:
 
 
 def _read(text: bytes) -> Statement:
-    sets_path = _SETS_PATH.search(text) is not None
+    sets_path, sets_config = bool(_SETS_PATH.search(text)), bool(_SETS_CONFIG.search(text))
     if not _MAYBE_CONTROL.search(text):
         lead = _skip_space(text)
         if lead == len(text):
             return Statement(blank=True)
         return Statement(
             sets_path=sets_path,
+            sets_config=sets_config,
             creates_extension=bool(_CREATE_EXTENSION.match(text, lead))
             and all(map(_CREATE_EXTENSION.match, split_statements(text))),
-            goes_alone=bool(_GOES_ALONE.match(text, lead)),
-            of_the_server=bool(_OF_THE_SERVER.match(text, lead)),
+            goes_alone=bool(_GOES_ALONE.match(text, lead)) and _is_one(text),
+            of_the_server=bool(_OF_THE_SERVER.match(text, lead)) and _is_one(text),
         )
     pieces = split_statements(text)
     # The END of a function body in the SQL standard's form is not a COMMIT.
@@ -108,7 +117,12 @@ def _read(text: bytes) -> Statement:
         ends_transaction=any(ends),
         continues=not all(controls[first_end:]),
         sets_path=sets_path,
+        sets_config=sets_config,
     )
+
+
+def _is_one(text: bytes) -> bool:
+    return len(split_statements(text)) == 1
 
 
 _read_cached = lru_cache(maxsize=4096)(_read)
@@ -121,8 +135,8 @@ def _skip_space(text: bytes, start: int = 0) -> int:
         if text[position : position + 1].isspace() or text[position : position + 1] == b";":
             position += 1
         elif text.startswith(b"--", position):
-            newline = text.find(b"\n", position)
-            position = len(text) if newline < 0 else newline + 1
+            newline = _NEWLINE.search(text, position)
+            position = newline.end() if newline else len(text)
         elif text.startswith(b"/*", position):
             position = _end_of_comment(text, position)
         else:

@@ -8,9 +8,6 @@ statement's? Whenever the answer is not sure it is the safe one.
 
 from __future__ import annotations
 
-from typing import Any
-from weakref import WeakKeyDictionary
-
 
 class TransactionPath:
     """The path of one connection's open transaction, as far as it is known."""
@@ -54,14 +51,3 @@ class TransactionPath:
     def may_hold_triggers_of_another(self, schema_name: str | None) -> bool:
         """Tell whether triggers may be pending that belong to another schema."""
         return not self._pending <= {schema_name}
-
-
-_paths: WeakKeyDictionary[Any, TransactionPath] = WeakKeyDictionary()
-
-
-def path_of(connection: Any) -> TransactionPath:
-    """Return what is known of the psycopg *connection*; call it with its lock held."""
-    try:
-        return _paths[connection]
-    except KeyError:
-        return _paths.setdefault(connection, TransactionPath())
