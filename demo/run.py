@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 
 import django
 import psycopg
@@ -36,6 +36,8 @@ class QuietHandler(WSGIRequestHandler):
 def main() -> int:
     """Serve until Ctrl-C; return the exit code."""
     # `finally` has to run, to stop the database, when the demo is ended by a supervisor or a closed terminal as well.
+    # Ctrl-C is set as well: a process started in the background by a shell script begins with it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(0))
     try:
@@ -77,7 +79,8 @@ def database() -> Iterator[str]:
     # Without TCP: the data are reached by a socket in a private directory, not by every user of this machine.
     with PostgresServer("demo", tcp=False) as server:
         with psycopg.connect(server.url, autocommit=True) as connection:
-            if not connection.execute("SELECT FROM pg_database WHERE datname = 'demo'").fetchone():
+            # PostgreSQL has no CREATE DATABASE IF NOT EXISTS; the second error is of two demos started at once.
+            with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                 connection.execute("CREATE DATABASE demo")
         yield make_conninfo(server.url, dbname="demo")
 
@@ -87,7 +90,7 @@ def serve(site: ThreadedWSGIServer, url: str) -> None:
     os.environ["DATABASE_URL"] = url
     os.environ["DJANGO_SETTINGS_MODULE"] = "demo.settings"
     try:
-        psycopg.connect(url, connect_timeout=10).close()
+        guard = psycopg.connect(url, connect_timeout=10, autocommit=True)
     except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
         said = " ".join(str(error).split())
         raise DemoError(f"The database of DATABASE_URL cannot be used: {said}") from error
@@ -95,7 +98,10 @@ def serve(site: ThreadedWSGIServer, url: str) -> None:
     django.setup()
     from demo.content import prepare  # noqa: PLC0415 - models can be imported now, and no earlier
 
-    prepare()
+    with closing(guard):
+        # Two demos on one database prepare it one after the other.
+        guard.execute("SELECT pg_advisory_lock(hashtextextended('django-appschema demo', 0))")
+        prepare()
     announce(site.server_port, url, time.monotonic() - started)
     site.set_app(StaticFilesHandler(get_wsgi_application()))
     site.serve_forever()

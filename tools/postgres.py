@@ -629,6 +629,8 @@ def main() -> int:
         "command", nargs="*", metavar="-- COMMAND", help="what to run; without it, wait for Ctrl-C"
     )
     options = parser.parse_args()
+    # A process started in the background by a shell script begins with Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with PostgresServer(
             options.name, binaries=find_binaries(options.bin), port=options.port

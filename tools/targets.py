@@ -276,7 +276,7 @@ def _python_for(cell: Cell) -> str:
         if version in pythons:
             return str(pythons[version])
     wanted = " or ".join(f"{major}.{minor}" for major, minor in cell.pythons)
-    raise EnvironmentFailedError(f"{cell.title} needs Python {wanted}, which was not found")
+    raise EnvironmentFailedError(f"no Python {wanted} was found, which this needs")
 
 
 def _system_postgres(version: str) -> bool:
@@ -324,11 +324,17 @@ def _suite(
         server = "the server of APPSCHEMA_TEST_DATABASE_URL"
     title = f"{cell.title}, {server}"
     try:
-        python = str(make_environment(cell.lock, _python_for(cell)))
+        interpreter = _python_for(cell)
     except EnvironmentFailedError as error:
         if cell is FIRST:
             raise
         outcome.left_out.append(f"{title}: {error}")
+        return
+    try:
+        python = str(make_environment(cell.lock, interpreter))
+    except EnvironmentFailedError as error:
+        print(error, file=sys.stderr, flush=True)
+        outcome.add(title, failed=1)
         return
     environment = {**os.environ, **(extra or {})}
     if postgres != EMBEDDED:
