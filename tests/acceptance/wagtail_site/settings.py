@@ -28,6 +28,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.postgres",  # Django 6.1 asks for it, for the indexes of the search.
     "django.contrib.staticfiles",
 ]
 MIDDLEWARE = [
