@@ -8,16 +8,24 @@ that such a reading is not needed.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 _ENDING = rb"rollback|abort|commit|end|prepare\s+transaction"
 _OPENING = rb"begin|start|savepoint|release"
 # A keyword leads a statement only after the start, a semicolon or the end of a comment.
-_MAYBE_CONTROL = re.compile(rb"(?:\A|;|\*/|[\n\r])\s*(?:%b|%b)\b" % (_ENDING, _OPENING), re.IGNORECASE)
+_MAYBE_CONTROL = re.compile(
+    rb"(?:\A|;|\*/|[\n\r])\s*(?:%b|%b|prepare)\b" % (_ENDING, _OPENING), re.IGNORECASE
+)
 _ENDS = re.compile(rb"(?:%b)\b" % _ENDING, re.IGNORECASE)
 _CONTROLS = re.compile(rb"(?:%b|%b)\b" % (_ENDING, _OPENING), re.IGNORECASE)
-_BEGIN_ATOMIC = re.compile(rb"\bbegin\s+atomic\b", re.IGNORECASE)
+_OPENS_BODY = re.compile(
+    rb"create\s+(?:or\s+replace\s+)?(?:function|procedure)\b.*"
+    rb"\bbegin\s+atomic\b(?!\s*end\s*\Z)",
+    re.IGNORECASE | re.DOTALL,
+)
+_CLOSES_BODY = re.compile(rb"end\b", re.IGNORECASE)
 _SETS_PATH = re.compile(
     rb"""\b(?:re)?set\s+(?:(?:local|session)\s+)?(?:"?search_path\b|schema\s+'|all\b)""",
     re.IGNORECASE,
@@ -36,6 +44,9 @@ _OF_THE_SERVER = re.compile(
 _LEXEMES = re.compile(
     rb"""
       (?P<quoted> (?<![A-Za-z0-9_$\x80-\xff]) [eE]'(?:[^'\\]|\\.|'')*'
+                  # Behind a new line the string may go on, and its backslashes still escape.
+                  (?:(?:[ \t\f\v]|--[^\n\r]*+)*+[\n\r](?:\s|--[^\n\r]*+[\n\r])*+
+                     '(?:[^'\\]|\\.|'')*')*
                 | '(?:[^']|'')*'
                 | "(?:[^"]|"")*"
                 | (?<![A-Za-z0-9_$\x80-\xff]) \$(?P<tag>(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?)\$
@@ -104,12 +115,9 @@ def _read(text: bytes) -> Statement:
             of_the_server=bool(_OF_THE_SERVER.match(text, lead)) and _is_one(text),
         )
     pieces = split_statements(text)
-    # The END of a function body in the SQL standard's form is not a COMMIT.
-    bodies = any(map(_BEGIN_ATOMIC.search, pieces))
-    ends = [
-        bool(_ENDS.match(each)) and not (bodies and each[:3].lower() == b"end") for each in pieces
-    ]
-    controls = [bool(_CONTROLS.match(each)) for each in pieces]
+    heads = [_code(each) for each in pieces]
+    ends = [bool(_ENDS.match(each)) for each in heads]
+    controls = [bool(_CONTROLS.match(each)) for each in heads]
     first_end = ends.index(True) if True in ends else len(pieces)
     return Statement(
         blank=not pieces,
@@ -154,21 +162,40 @@ def _end_of_comment(text: bytes, start: int) -> int:
     return len(text)
 
 
+def _lexemes(text: bytes) -> Iterator[tuple[str | None, int, int]]:
+    """Yield the kind, start and end of each quoted text, comment and semicolon."""
+    position = 0
+    while found := _LEXEMES.search(text, position):
+        block = found.lastgroup == "block"
+        position = _end_of_comment(text, found.start()) if block else found.end()
+        yield found.lastgroup, found.start(), position
+
+
 def split_statements(text: bytes) -> list[bytes]:
     """Return the statements of *text* without the white space and comments that lead them."""
-    pieces = []
-    begin = position = 0
-    while position < len(text):
-        lexeme = _LEXEMES.search(text, position)
-        if lexeme is None:
-            break
-        if lexeme.lastgroup == "block" or lexeme.group("block"):
-            position = _end_of_comment(text, lexeme.start())
-            continue
-        position = lexeme.end()
-        if lexeme.group("end"):
-            pieces.append(text[begin : lexeme.start()])
-            begin = position
-    pieces.append(text[begin:])
-    stripped = [piece[_skip_space(piece) :] for piece in pieces]
-    return [piece for piece in stripped if piece]
+    ends = [start for kind, start, _ in _lexemes(text) if kind == "end"]
+    statements: list[bytes] = []
+    in_body = False
+    begin = 0
+    for end in [*ends, len(text)]:
+        piece = text[begin:end]
+        begin = end + 1
+        stripped = piece[_skip_space(piece) :]
+        if in_body:
+            # Of a function in the SQL standard's form, whose END is no COMMIT.
+            statements[-1] += b";" + piece
+            in_body = not _CLOSES_BODY.match(stripped)
+        elif stripped:
+            statements.append(stripped)
+            in_body = bool(_OPENS_BODY.match(_code(stripped)))
+    return statements
+
+
+def _code(text: bytes) -> bytes:
+    """Return *text* with a space for each quoted text and each comment."""
+    parts = []
+    begin = 0
+    for _, start, end in _lexemes(text):
+        parts.append(text[begin:start])
+        begin = end
+    return b" ".join([*parts, text[begin:]])

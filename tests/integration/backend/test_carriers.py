@@ -1,7 +1,7 @@
 """Every way to send SQL carries the current schema, alone and inside a transaction."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import psycopg
@@ -272,24 +272,17 @@ def schema_editor(db: Any) -> list[Any]:
         return rows(cursor)
 
 
+@contextmanager
+def savepoint(db: Any) -> Iterator[None]:
+    with transaction.atomic(using=db.alias), transaction.atomic(using=db.alias):
+        yield
+
+
 MODES: dict[str, Callable[[Any], AbstractContextManager[Any]]] = {
-    "autocommit": lambda db: nullcontext(),
+    "autocommit": nullcontext,
     "atomic": lambda db: transaction.atomic(using=db.alias),
-    "savepoint": lambda db: _savepoint(db),
+    "savepoint": savepoint,
 }
-
-
-class _savepoint:
-    def __init__(self, db: Any) -> None:
-        self.blocks = [transaction.atomic(using=db.alias), transaction.atomic(using=db.alias)]
-
-    def __enter__(self) -> None:
-        for block in self.blocks:
-            block.__enter__()
-
-    def __exit__(self, *args: Any) -> None:
-        for block in reversed(self.blocks):
-            block.__exit__(*args)
 
 
 @pytest.fixture(params=MODES)
