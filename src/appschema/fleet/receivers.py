@@ -26,11 +26,12 @@ def send_placed(signal: Signal, placement: Placement, *, public: bool, **argumen
             continue
         # Signal.send() cannot leave receivers out.
         ordinary, asynchronous = signal._live_receivers(app_config)[:2]  # noqa: SLF001
-        for receiver in (*ordinary, *map(async_to_sync, asynchronous)):
+        for receiver in (*ordinary, *asynchronous):
             owner = _app_of(receiver)
             if public and owner is not None and not placement.in_public(owner):
                 continue
-            receiver(signal=signal, sender=app_config, app_config=app_config, **arguments)
+            call = async_to_sync(receiver) if receiver in asynchronous else receiver
+            call(signal=signal, sender=app_config, app_config=app_config, **arguments)
 
 
 def _app_of(receiver: Callable[..., Any]) -> str | None:

@@ -37,7 +37,7 @@ def place_records() -> None:
     @wraps(_original)
     def applied_migrations(self: MigrationRecorder) -> Records:
         placement = get_placement()
-        if not placement.isolated or not is_ours(self.connection):
+        if not (placement.isolated or placement.both) or not is_ours(self.connection):
             return _original(self)
         public = current_schema() in (None, PUBLIC)
         own = {

@@ -130,7 +130,7 @@ class Site:
     def rows(self, statement: str, *params: object) -> list[tuple[Any, ...]]:
         """Ask the database over a connection that knows nothing of schemas."""
         with psycopg.connect(self.url, autocommit=True) as plain:
-            cursor = plain.execute(statement, params)
+            cursor = plain.execute(statement, params or None)
             return cursor.fetchall() if cursor.description else []
 
     @property
