@@ -78,10 +78,10 @@ def database() -> Iterator[str]:
     print("Starting PostgreSQL ...", flush=True)
     # Without TCP: the data are reached by a socket in a private directory, not by every user of this machine.
     with PostgresServer("demo", tcp=False) as server:
-        with psycopg.connect(server.url, autocommit=True) as connection:
-            # PostgreSQL has no CREATE DATABASE IF NOT EXISTS; the second error is of two demos started at once.
-            with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-                connection.execute("CREATE DATABASE demo")
+        # PostgreSQL has no CREATE DATABASE IF NOT EXISTS; the second error is of two demos started at once.
+        exists = (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation)
+        with suppress(*exists), psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE demo")
         yield make_conninfo(server.url, dbname="demo")
 
 

@@ -219,7 +219,7 @@ class PostgresServer:
             self._users = None
 
     def _open_directory(self) -> Path:
-        _make_directory(self.home, 0o755, parents=True)
+        _make_directory(self.home, 0o755 if self._user else 0o700, parents=True)
         if self.name:
             _make_directory(self.home / self.name, 0o711)
             return self.home / self.name
@@ -235,7 +235,8 @@ class PostgresServer:
             return directory
 
     def _start_or_join(self) -> None:
-        supervisor_lock = (self.directory / "supervisor.lock").open("a+")
+        descriptor = os.open(self.directory / "supervisor.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        supervisor_lock = os.fdopen(descriptor, "r+")
         with supervisor_lock:
             if _try_lock(supervisor_lock, fcntl.LOCK_EX):
                 # With no port asked for, another process may take the free port before the server does.
@@ -587,7 +588,8 @@ def _make_directory(path: Path, mode: int, *, parents: bool = False) -> None:
 
 
 def _lock(path: Path, kind: int) -> IO[str]:
-    file = path.open("a+")
+    # Private: whoever can open a lock can hold it.
+    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+")
     fcntl.flock(file, kind)
     return file
 
