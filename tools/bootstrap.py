@@ -13,10 +13,10 @@ OLDEST = (3, 11)
 PROJECT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PROBE = """
 import importlib.util, sys
-missing = [name for name in ("venv", "ensurepip", "ssl", "sqlite3") if not importlib.util.find_spec(name)]
+specs = [(name, importlib.util.find_spec(name)) for name in ("venv", "ensurepip", "ssl")]
+missing = [name for name, spec in specs if spec is None or spec.origin is None]
 print("%d.%d" % sys.version_info[:2], sys.executable, ",".join(missing) or "-", sep="|")
 """
-NEEDED = ("venv", "ensurepip", "ssl")
 
 
 def candidates() -> "list[str]":
@@ -60,7 +60,7 @@ def find_pythons() -> "tuple[dict[tuple[int, ...], str], list[str]]":
         except (OSError, ValueError, subprocess.SubprocessError):
             continue
         number = tuple(int(part) for part in version.split("."))
-        lacks = [name for name in missing.split(",") if name in NEEDED]
+        lacks = missing.split(",") if missing != "-" else []
         if number >= OLDEST and lacks:
             unusable.append(
                 "%s lacks %s" % (executable, " and ".join(repr(name) for name in lacks))

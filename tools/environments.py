@@ -91,7 +91,8 @@ def _run(command: list[str], output: IO[str], log: Path) -> None:
         return
     said = log.read_text(errors="replace")
     # pip ends a failed build with hints; what failed is said before them.
-    errors = re.findall(r"(?:ERROR|[A-Za-z]*Error): (.*)$", said, re.MULTILINE) or ["no message"]
+    errors = re.findall(r"(?:ERROR|[A-Za-z]*Error): (.*)$", said, re.MULTILINE)
+    errors = errors or said.strip().splitlines()[-1:] or ["no message"]
     if "No space left on device" in said or "Disk quota exceeded" in said:
         raise EnvironmentFailedError(
             f"There is no space left on the disk of {str(PROJECT)!r}. Free about 1 GB and run it again."
