@@ -22,7 +22,7 @@ _reaches_shared: ContextVar[bool] = ContextVar("appschema_reaches_shared", defau
 
 @contextmanager
 def reaching_shared_tables() -> Iterator[None]:
-    """Allow shared models inside schemas: Django's post_migrate receivers write to them there."""
+    """Allow shared models inside schemas: migrations and post_migrate receivers write to them."""
     token = _reaches_shared.set(True)
     try:
         yield

@@ -256,13 +256,15 @@ def _run(
             to_sync = to_sync & {request.app_label}
         if request.run_syncdb and sync and to_sync:
             sync(connection, to_sync)
-        state = executor.migrate(
-            list(plan.targets),
-            plan=[*steps, *plan.beside],
-            state=state.clone(),
-            fake=request.fake,
-            fake_initial=request.fake_initial,
-        )
+        # Python in a migration may ask for rows of shared models: of its permissions, say.
+        with reaching_shared_tables():
+            state = executor.migrate(
+                list(plan.targets),
+                plan=[*steps, *plan.beside],
+                state=state.clone(),
+                fake=request.fake,
+                fake_initial=request.fake_initial,
+            )
     _render_real_apps(state)
     with reaching_shared_tables():
         send_placed(
