@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from django.db.backends.postgresql.schema import DatabaseSchemaEditor
@@ -30,6 +31,24 @@ class DatabaseSchemaEditorMixin(_Base):
     Each schema's migrations create the extension (the first does, for all) and would drop it
     from under all the others when one schema goes back.
     """
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Django leaves its transaction open if a deferred statement fails here. A process that
+        # goes on (with the next schema, or the next request) would lose all it writes.
+        if exc_type is None:
+            try:
+                for statement in self.deferred_sql:
+                    self.execute(statement, None)
+            except BaseException as error:
+                super().__exit__(type(error), error, error.__traceback__)
+                raise
+            self.deferred_sql = []
+        super().__exit__(exc_type, exc_value, traceback)
 
     def execute(self, sql: Any, params: Any = ()) -> Any:
         if current_schema() in (None, PUBLIC) or not isinstance(sql, str):
