@@ -35,7 +35,7 @@ from appschema.exceptions import SchemaMissing, UnsafeStatement
 from appschema.names import MARKER_TABLE, PUBLIC
 
 from .envelope import Envelope, make_envelope
-from .statement import Statement, read_statement
+from .statement import read_statement
 from .transaction import TransactionPath
 
 if TYPE_CHECKING:
@@ -98,20 +98,21 @@ class EnvelopeMixin(_Cursor):
             default_path=not self.own_schema_only,
             creates_extension=statement.creates_extension,
         )
-        if status == _IDLE:
-            return envelope
-        return self._compose_inside(envelope, statement, query.query)
+        sets_path = statement.sets_path or (statement.sets_config and _names_path(query))
+        return self._compose_inside(envelope, sets_path=sets_path)
 
-    def _compose_inside(
-        self, envelope: Envelope, statement: Statement, text: bytes
-    ) -> Envelope | None:
-        """Return the envelope inside an open transaction, where a path may stand already."""
+    def _compose_inside(self, envelope: Envelope, *, sets_path: bool = False) -> Envelope | None:
+        """Return the envelope inside a transaction, where a path may stand already.
+
+        A text may begin one itself, so this is asked outside as well.
+        """
         known = self._transaction_path
         if known.is_users(envelope.path):
             return None
         firing = known.may_hold_triggers_of_another(envelope.schema_name)
         known.carry(envelope.schema_name, envelope.path)
-        if statement.sets_path or (statement.sets_config and b"search_path" in text.lower()):
+        # In a pipeline the transaction may end unseen, at the next Sync.
+        if sets_path and self._conn._pipeline is None:
             known.yield_to_user()
         return envelope.firing() if firing else envelope
 
@@ -395,7 +396,7 @@ class NamedCursorMixin(EnvelopeMixin, _NamedCursor):
         """Send a command on this cursor under the path of its DECLARE."""
         # A cursor that somebody else declared is fetched under the current schema.
         declared = self._declared or make_envelope(current_schema())
-        envelope = self._compose_inside(declared, Statement(), b"")
+        envelope = self._compose_inside(declared)
         prefix = envelope.sql if envelope else b""
         self._pgconn.send_query(prefix + command.as_bytes(self))
         results = yield from execute(self._pgconn)
@@ -439,6 +440,12 @@ def in_envelope(factory: Any) -> Any:
     mixin = ClientBindingMixin if client else ServerBindingMixin
     namespace = {"__module__": factory.__module__, "__doc__": factory.__doc__}
     return type(factory.__name__, (mixin, factory), namespace)
+
+
+def _names_path(query: Any) -> bool:
+    values = getattr(query, "params", None) or ()
+    texts = [query.query, *(bytes(value) for value in values if value is not None)]
+    return any(b"search_path" in text.lower() for text in texts)
 
 
 def _refuse_continued(schema_name: str | None, *, outside: bool) -> None:
