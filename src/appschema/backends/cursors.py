@@ -147,7 +147,10 @@ class EnvelopeMixin(_Cursor):
     def _check_envelope(self, results: Iterable[Any]) -> None:
         for result in results:
             if result.status == _FATAL:
-                raise errors.error_from_result(result, encoding=self._encoding)
+                error = errors.error_from_result(result, encoding=self._encoding)
+                # A syntax error of the user's is the one result of the whole message.
+                _hide_prefix(error, self._prefix.decode())
+                raise error
 
     def _raise_for_result(self, result: Any) -> Any:
         try:
@@ -256,7 +259,10 @@ class EnvelopeMixin(_Cursor):
             if result is not None and result.status == _FATAL:
                 while (yield from fetch(self._pgconn)) is not None:
                     pass
-                raise _named(errors.error_from_result(result, encoding=self._encoding))
+                try:
+                    self._check_envelope([result])
+                except psycopg.Error as error:
+                    raise _named(error) from None
 
 
 class ClientBindingMixin(EnvelopeMixin):
@@ -468,11 +474,11 @@ def _named(error: psycopg.Error) -> Exception:
 
 def _hide_prefix(error: psycopg.Error, prefix: str) -> None:
     """Make the error point into the user's statement instead of the whole message."""
-    if not (position := error.diag.statement_position):
+    position = int(error.diag.statement_position or 0)
+    if not prefix or position <= len(prefix):
         return
     fields: dict[int, bytes | None] = {field: _field(error, field) for field in pq.DiagnosticField}
-    moved = max(int(position) - len(prefix), 1)
-    fields[pq.DiagnosticField.STATEMENT_POSITION] = str(moved).encode()
+    fields[pq.DiagnosticField.STATEMENT_POSITION] = str(position - len(prefix)).encode()
     error._info = fields
     lines = prefix.count("\n")
     text = _LINE.sub(lambda line: f"LINE {int(line[1]) - lines}:", str(error), count=1)

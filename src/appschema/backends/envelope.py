@@ -56,14 +56,20 @@ class Envelope:
         """The statements to queue ahead of the user's in a pipeline.
 
         A pipeline outside a transaction is no transaction block to PostgreSQL before 18, which
-        LOCK asks for. Reading no row takes the same lock, at the price of a snapshot.
+        LOCK asks for, and for whose lack SET LOCAL warns. Reading no row takes the same lock, at
+        the price of a snapshot.
         """
+        path = self.path.replace("'", "''")
+        set_path = f"SELECT pg_catalog.set_config('search_path', '{path}', true)".encode()
         reads = [f"SELECT FROM {self._each_only()} LIMIT 0"] if self.locked else []
-        return (*self._statements_before(), *(each.encode() for each in reads))
+        return (*self._fires_before(), set_path, *(each.encode() for each in reads))
+
+    def _fires_before(self) -> tuple[bytes, ...]:
+        return _FIRE_PENDING if self.fires else ()
 
     def _statements_before(self) -> tuple[bytes, ...]:
         set_path = f"SET LOCAL search_path TO {self.path}".encode()
-        return (*_FIRE_PENDING, set_path) if self.fires else (set_path,)
+        return (*self._fires_before(), set_path)
 
     def _each_only(self) -> str:
         return ", ".join(f"ONLY {table}" for table in self.locked)
