@@ -110,9 +110,7 @@ def test() -> int:
     outcome = Outcome()
     _lint(outcome)
     for cell in CELLS:
-        _suite(
-            cell, next(p for p in cell.postgres if p == EMBEDDED or _system_postgres(p)), outcome
-        )
+        _suite(cell, _postgres_for(cell), outcome)
         if "15" in cell.postgres and not _system_postgres("15"):
             outcome.left_out.append(
                 f"{cell.title} on PostgreSQL 15: there is no {str(SYSTEM_POSTGRES / '15')!r}"
@@ -142,10 +140,11 @@ def test_matrix() -> int:
 
 
 def test_full() -> int:
-    """The linters, and the first cell with the full counts of the long tests."""
+    """The linters, and the oldest and newest cell with the full counts of the long tests."""
     outcome = Outcome()
     _lint(outcome)
-    _suite(FIRST, EMBEDDED, outcome, {"APPSCHEMA_FULL": "1"})
+    for cell in (FIRST, CELLS[-1]):
+        _suite(cell, _postgres_for(cell), outcome, {"APPSCHEMA_FULL": "1"})
     return outcome.close()
 
 
@@ -279,6 +278,10 @@ def _python_for(cell: Cell) -> str:
     raise EnvironmentFailedError(f"no Python {wanted} was found, which this needs")
 
 
+def _postgres_for(cell: Cell) -> str:
+    return next(each for each in cell.postgres if each == EMBEDDED or _system_postgres(each))
+
+
 def _system_postgres(version: str) -> bool:
     return (SYSTEM_POSTGRES / version / "bin" / "postgres").is_file()
 
@@ -350,6 +353,7 @@ def _suite(
             "-m",
             "pytest",
             f"--numprocesses={workers}",
+            "--dist=loadgroup",
             f"--junitxml={report}",
             *asked,
         ]

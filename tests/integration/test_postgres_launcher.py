@@ -12,10 +12,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import django
 import psycopg
 import pytest
 
 from tools.postgres import PROJECT, PostgresError, PostgresServer, default_home, find_binaries
+
+# Django is no part of this: once on the embedded programs and once on the system's is enough.
+pytestmark = pytest.mark.skipif(django.VERSION >= (6, 1), reason="Django's older cells run it")
 
 SECONDS = 60
 
