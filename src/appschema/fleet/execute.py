@@ -128,7 +128,9 @@ class NewSchemaExecutor(PlacedExecutor):
         if not self.placement.holds(migration.app_label, public=self.public):
             return super().apply_migration(state, migration)
         plain = copy.copy(migration)
-        plain.atomic = True  # type: ignore[misc]
+        # No savepoint of its own: PostgreSQL 17 lets a value that is added to an enum be used at once
+        # only if the type was made under the same one.
+        plain.atomic = False  # type: ignore[misc]
         plain.operations = [_plain_operation(each) for each in migration.operations]  # type: ignore[misc]
         state = super().apply_migration(state, plain, fake=fake, fake_initial=fake_initial)
         self.connection.check_constraints()
