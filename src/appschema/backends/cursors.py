@@ -108,7 +108,8 @@ class EnvelopeMixin(_Cursor):
         """
         known = self._transaction_path
         if known.is_users(envelope.path):
-            return None
+            # The path stays the user's, but a both app's table that is missing is refused still.
+            return envelope.without_path() if envelope.locked[1:] else None
         firing = known.may_hold_triggers_of_another(envelope.schema_name)
         known.carry(envelope.schema_name, envelope.path)
         # In a pipeline the transaction may end unseen, at the next Sync.

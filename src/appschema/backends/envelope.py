@@ -22,10 +22,13 @@ from appschema.conf import Config, get_config
 from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier
 from appschema.placement import get_tables
 
+from .statement import split_statements
+
 _FIRE_PENDING = (b"SET CONSTRAINTS ALL IMMEDIATE", b"SET CONSTRAINTS ALL DEFERRED")
-_CREATED = re.compile(
-    rb"""\b(?:create\s+(?:unlogged\s+)?table\s+(?:if\s+not\s+exists\s+)?|rename\s+to\s+)"?([^"\s(;.]+)"?""",
-    re.IGNORECASE,
+_MAKES_TABLE = re.compile(
+    rb"""(?:create\s+(?:unlogged\s+)?table\s+(?:if\s+not\s+exists\s+)?
+           |alter\s+table\s+[^;\s]+\s+rename\s+to\s+) "?([^"\s(;.]+)"?""",
+    re.IGNORECASE | re.VERBOSE,
 )
 
 
@@ -41,6 +44,9 @@ class Envelope:
 
     locked: tuple[str, ...]
     """The tables, quoted and qualified, without which the message must fail."""
+
+    sets_path: bool = True
+    """False leaves the path that the user has set."""
 
     fires: bool = False
     """The triggers that are pending under the path before this one are fired first."""
@@ -61,13 +67,16 @@ class Envelope:
         """
         path = self.path.replace("'", "''")
         set_path = f"SELECT pg_catalog.set_config('search_path', '{path}', true)".encode()
+        before = (*self._fires_before(), set_path) if self.sets_path else ()
         reads = [f"SELECT FROM {self._each_only()} LIMIT 0"] if self.locked else []
-        return (*self._fires_before(), set_path, *(each.encode() for each in reads))
+        return (*before, *(each.encode() for each in reads))
 
     def _fires_before(self) -> tuple[bytes, ...]:
         return _FIRE_PENDING if self.fires else ()
 
     def _statements_before(self) -> tuple[bytes, ...]:
+        if not self.sets_path:
+            return ()
         set_path = f"SET LOCAL search_path TO {self.path}".encode()
         return (*self._fires_before(), set_path)
 
@@ -78,6 +87,10 @@ class Envelope:
     def sql(self) -> bytes:
         """One line, so that the user's statement keeps its lines, moved by one."""
         return b"; ".join(self.statements) + b";\n"
+
+    def without_path(self) -> Envelope:
+        """Return this envelope with its locks only."""
+        return replace(self, sets_path=False)
 
     def firing(self) -> Envelope:
         """Return this envelope after the triggers that are pending under the path before it.
@@ -139,11 +152,26 @@ def _named_tables(template: bytes, tables: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _find_tables(template: bytes, tables: tuple[str, ...]) -> tuple[str, ...]:
-    found = {match.decode() for match in _pattern(tables).findall(template)}
-    if not found:
-        return ()
-    found -= {match.decode("utf-8", "replace") for match in _CREATED.findall(template)}
-    return tuple(sorted(found))
+    """Return the tables that must be there before *template* is run.
+
+    Those that it makes itself before it names them otherwise need not. A name too many, from a
+    text in quotes or a comment, only locks a table that is there anyhow.
+    """
+    named = _names_in(template, tables)
+    if not named or not _MAKES_TABLE.search(template):
+        return tuple(sorted(named))
+    made: set[str] = set()
+    needed: set[str] = set()
+    for statement in split_statements(template):
+        if makes := _MAKES_TABLE.match(statement):
+            made |= _names_in(makes[1], tables) - needed
+        needed |= _names_in(statement, tables) - made
+    return tuple(sorted(needed))
+
+
+def _names_in(text: bytes, tables: tuple[str, ...]) -> set[str]:
+    found = {match.lower() for match in _pattern(tables).findall(text)}
+    return {table for table in tables if table.encode().lower() in found} if found else set()
 
 
 _find_tables_cached = lru_cache(maxsize=4096)(_find_tables)
@@ -152,4 +180,5 @@ _find_tables_cached = lru_cache(maxsize=4096)(_find_tables)
 @lru_cache(maxsize=8)
 def _pattern(tables: tuple[str, ...]) -> re.Pattern[bytes]:
     names = b"|".join(re.escape(table.encode()) for table in sorted(tables, key=len, reverse=True))
-    return re.compile(rb"(?<![\w$])(?:%b)(?![\w$])" % names)
+    # PostgreSQL folds the case of a name that is not quoted.
+    return re.compile(rb"(?<![\w$])(?:%b)(?![\w$])" % names, re.IGNORECASE)

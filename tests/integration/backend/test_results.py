@@ -154,7 +154,7 @@ def test_error_points_into_the_users_sql_inside_a_transaction(name, make_alias):
     assert found[0] == found[1]
 
 
-@pytest.mark.parametrize("method", ["copy", "stream", "chunked", "executemany"])
+@pytest.mark.parametrize("method", ["copy", "stream", "named", "executemany"])
 def test_error_of_other_ways_points_as_by_the_stock_backend(method, make_alias):
     stock = make_alias("stock", engine="django.db.backends.postgresql")
     found = []
@@ -167,7 +167,8 @@ def test_error_of_other_ways_points_as_by_the_stock_backend(method, make_alias):
 
 
 def _fail(db: Any, method: str) -> None:
-    with db.chunked_cursor() if method == "chunked" else db.cursor() as cursor:
+    db.ensure_connection()
+    with db.connection.cursor("held" if method == "named" else "") as cursor:
         if method == "copy":
             with cursor.copy("COPY (SELECT\nnope FROM place) TO STDOUT") as copy:
                 list(copy)
@@ -176,8 +177,8 @@ def _fail(db: Any, method: str) -> None:
         elif method == "executemany":
             cursor.executemany("SELECT %s,\nnope FROM place", [[1], [2]])
         else:
-            cursor.execute("SELECT\nnope FROM place")
-            cursor.fetchall()
+            with db.wrap_database_errors, transaction.atomic(using=db.alias):
+                cursor.execute("SELECT\nnope FROM place")
 
 
 def test_error_keeps_its_other_fields():
