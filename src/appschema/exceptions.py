@@ -25,12 +25,15 @@ from django.http import Http404
 class AppSchemaError(Exception):
     """The root of all errors of appschema."""
 
+    returncode = 1
+    """What CommandError sets in its __init__, which another base may stand in front of."""
 
-class InvalidSchemaName(AppSchemaError, ValueError):
+
+class InvalidSchemaName(AppSchemaError, ValueError, CommandError):
     """A schema name that is refused before anything is sent."""
 
 
-class InvalidPublicName(AppSchemaError, ValueError):
+class InvalidPublicName(AppSchemaError, ValueError, CommandError):
     """A public name that is refused before anything is looked up or written."""
 
 
