@@ -30,9 +30,6 @@ if django.VERSION[:2] != (5, 2) and not os.environ.get("APPSCHEMA_FULL"):
 BeautifulSoup = pytest.importorskip("bs4", reason="wagtail brings it").BeautifulSoup
 pytest.importorskip("wagtail")
 
-# The project is set up once; the tests only look.
-pytestmark = pytest.mark.xdist_group("wagtail")
-
 SITE = Path(__file__).parent / "wagtail_site"
 PASSWORDS = {"acme": "the editor of acme", "globex": "the editor of globex"}
 PUBLISH = {"action-publish": "action-publish"}
