@@ -27,11 +27,15 @@ else:
 
 
 class _GuardMixin(_Base):
+    _named: list[str]
+
     def __init__(self, query: Any, connection: Any, using: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(query, connection, using, *args, **kwargs)
         # QuerySet.raw() makes a compiler only for its converters; its text is all there is to see.
         if isinstance(query, RawQuery) and (guarded := _guarded_models()):
-            _refuse(re.findall(r"\w+", str(query.sql)), guarded)
+            words = re.findall(r"\w+", str(query.sql))
+            # PostgreSQL folds the case of a name that is not quoted.
+            _refuse([*words, *map(str.lower, words)], guarded)
 
     def execute_sql(self, *args: Any, **kwargs: Any) -> Any:
         if not _guarded_models():
@@ -43,16 +47,25 @@ class _GuardMixin(_Base):
         # Called while the query is compiled: only now its count of references is right.
         if _is_guarding(self.connection):
             used = self.query.alias_refcount
-            names = [join.table_name for alias, join in self.query.alias_map.items() if used[alias]]
-            _refuse(names, _guarded_models())
+            joins = self.query.alias_map.items()
+            self._named = [join.table_name for alias, join in joins if used[alias]]
         return super().get_from_clause()
+
+    def as_sql(self, *args: Any, **kwargs: Any) -> Any:
+        self._named = []
+        # A query that is empty for certain raises EmptyResultSet here, and is not run.
+        found = super().as_sql(*args, **kwargs)
+        if _is_guarding(self.connection):
+            _refuse(self._named, _guarded_models())
+        return found
 
 
 class _WritingGuardMixin(_GuardMixin):
     def as_sql(self, *args: Any, **kwargs: Any) -> Any:
+        found = super().as_sql(*args, **kwargs)
         if _is_guarding(self.connection):
             _refuse([self.query.get_meta().db_table], _guarded_models())
-        return super().as_sql(*args, **kwargs)
+        return found
 
 
 class SQLCompiler(_GuardMixin, compiler.SQLCompiler):
