@@ -95,8 +95,26 @@ def forget_names() -> None:
     _memory.clear()
 
 
+def remember(public_name: str) -> None:
+    """Look *public_name* up and remember it, inside a transaction too.
+
+    For tests, which call ``forget_names`` when they roll their transaction back.
+    """
+    name = normalise_public_name(public_name)
+    generation = _memory.generation
+    _memory.put(name, _read(name), generation)
+
+
 def _look_up(name: str) -> _Entry:
     generation = _memory.generation
+    entry = _read(name)
+    # What an open transaction reads may be rolled back, which nobody would tell of.
+    if not connections[entry.database].in_atomic_block:
+        _memory.put(name, entry, generation)
+    return entry
+
+
+def _read(name: str) -> _Entry:
     database = router.db_for_read(Schema)
     with schema_context(PUBLIC):
         row = (
@@ -106,11 +124,7 @@ def _look_up(name: str) -> _Entry:
             .first()
         )
     age = UNKNOWN_MAX_AGE if row is None else get_config().resolver_max_age
-    entry = _Entry(row, database, time.monotonic() + age)
-    # What an open transaction reads may be rolled back, which nobody would tell of.
-    if not connections[database].in_atomic_block:
-        _memory.put(name, entry, generation)
-    return entry
+    return _Entry(row, database, time.monotonic() + age)
 
 
 def _forget_changed(*, using: str, **kwargs: object) -> None:

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.test import AsyncClient
 
 from .context import schema_context
 from .models import Schema
 from .names import PUBLIC
 from .provisioning import new_schema
+from .resolver import forget_names, remember
 
 
 def ensure_schema(name: str, public_name: str, *, using: str = DEFAULT_DB_ALIAS) -> Schema:
@@ -29,7 +31,23 @@ def ensure_schema(name: str, public_name: str, *, using: str = DEFAULT_DB_ALIAS)
     """
     with schema_context(PUBLIC):
         row = Schema.objects.using(using).filter(name=name).first()
-    return row or new_schema(name, public_name, using=using)
+    if row is None:
+        row = new_schema(name, public_name, using=using)
+        connections[using].creation.serialize_also(name)
+    return row
+
+
+class HostAsyncClient(AsyncClient):
+    """Django's, with a Host of its own: Django's sends 'testserver' beside what a test gives."""
+
+    host = b"testserver"
+
+    def _base_scope(self, **request: Any) -> Any:
+        headers = request.get("headers", [])
+        _, *given = [value for name, value in headers if name == b"host"] or [self.host]
+        others = [each for each in headers if each[0] != b"host"]
+        request["headers"] = [(b"host", given[-1] if given else self.host), *others]
+        return super()._base_scope(**request)
 
 
 class SchemaTestMixin:
@@ -38,10 +56,12 @@ class SchemaTestMixin:
     schema_name: ClassVar[str] = "test"
     public_name: ClassVar[str] = "test.localhost"
     schema: ClassVar[Schema]
+    async_client_class = HostAsyncClient
 
     @classmethod
     def setUpClass(cls) -> None:
         cls.schema = ensure_schema(cls.schema_name, cls.public_name)
+        cls.addClassCleanup(forget_names)  # type: ignore[attr-defined]
         context = schema_context(cls.schema_name)
         context.__enter__()
         try:
@@ -51,7 +71,20 @@ class SchemaTestMixin:
             raise
         cls.addClassCleanup(context.__exit__, None, None, None)  # type: ignore[attr-defined]
 
-    def _pre_setup(self, *args: Any, **kwargs: Any) -> None:
-        super()._pre_setup(*args, **kwargs)  # type: ignore[misc]
-        self.client.defaults["HTTP_HOST"] = self.public_name  # type: ignore[attr-defined]
-        self.async_client.defaults["host"] = self.public_name  # type: ignore[attr-defined]
+    @classmethod
+    def _pre_setup(cls) -> None:
+        super()._pre_setup()  # type: ignore[misc]
+        cls.client.defaults["HTTP_HOST"] = cls.public_name  # type: ignore[attr-defined]
+        cls.async_client.host = cls.public_name.encode()  # type: ignore[attr-defined]
+        # As in production, a request asks what its view asks: assertNumQueries() counts on it.
+        remember(cls.public_name)
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        # A scope of the test's own: what it activates ends with it.
+        with schema_context(self.schema_name):
+            return super().run(*args, **kwargs)  # type: ignore[misc]
+
+    def _fixture_teardown(self) -> None:
+        # TransactionTestCase empties what is active: here public and every schema.
+        with schema_context(None):
+            super()._fixture_teardown()  # type: ignore[misc]

@@ -41,6 +41,15 @@ class DatabaseCreationMixin(_Base):
                 with schema_context(name):
                     super().deserialize_db_from_string(content)
 
+    def serialize_also(self, schema_name: str) -> None:
+        """Let serialized_rollback restore a schema that is made after the test database."""
+        contents = getattr(self.connection, "_test_serialized_contents", None)
+        if contents is not None:
+            with schema_context(schema_name):
+                own = super().serialize_db_to_string()
+            contents = json.dumps({**json.loads(contents), schema_name: own})
+            self.connection._test_serialized_contents = contents
+
     def _schema_names(self) -> list[str]:
         """Return public and the schemas that were provisioned, by the table that marks them."""
         with schema_context(PUBLIC), self.connection.cursor() as cursor:
