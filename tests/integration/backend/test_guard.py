@@ -14,6 +14,12 @@ from tests.sample.notes.models import Attachment, Note
 from tests.sample.plans.models import Plan
 from tests.sample.tags.models import Tag
 
+
+def _lock() -> object:
+    with transaction.atomic():
+        return list(Note.objects.select_for_update())
+
+
 QUERIES: dict[str, Callable[[], object]] = {
     "list": lambda: list(Note.objects.all()),
     "first": Note.objects.first,
@@ -29,7 +35,7 @@ QUERIES: dict[str, Callable[[], object]] = {
     "iterator": lambda: list(Note.objects.iterator()),
     "dates": lambda: list(User.objects.dates("date_joined", "year")),
     "explain": lambda: Note.objects.all().explain(),
-    "select_for_update": lambda: _lock(),
+    "select_for_update": _lock,
     "union": lambda: list(Plan.objects.values("pk").union(Note.objects.values("pk"))),
     "raw": lambda: list(Note.objects.raw("SELECT * FROM notes_note")),
     "raw_of_a_shared_model": lambda: list(Plan.objects.raw("SELECT 1 AS id FROM notes_note")),
@@ -82,11 +88,6 @@ OF_A_SHARED_ROW = {"delete_shared_row_that_isolated_rows_refer_to": lambda: _pla
 
 async def _collect(items: object) -> list[object]:
     return [item async for item in items]
-
-
-def _lock() -> object:
-    with transaction.atomic():
-        return list(Note.objects.select_for_update())
 
 
 def _plan() -> Plan:
