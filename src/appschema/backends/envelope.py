@@ -66,7 +66,11 @@ class Envelope:
         the price of a snapshot.
         """
         path = self.path.replace("'", "''")
-        set_path = f"SELECT pg_catalog.set_config('search_path', '{path}', true)".encode()
+        # It gives no row: libpq hands over those of a pipeline's first command one by one if the
+        # command before was a stream(), and psycopg takes one result for each of these.
+        set_path = (
+            f"SELECT FROM pg_catalog.set_config('search_path', '{path}', true) OFFSET 1".encode()
+        )
         before = (*self._fires_before(), set_path) if self.sets_path else ()
         reads = [f"SELECT FROM {self._each_only()} LIMIT 0"] if self.locked else []
         return (*before, *(each.encode() for each in reads))

@@ -12,7 +12,7 @@ import psycopg
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql.base import TIMESTAMPTZ_OID, DatabaseWrapper
 from django.db.backends.postgresql.psycopg_any import register_tzloader
-from psycopg.pq import Format
+from psycopg.pq import Format, TransactionStatus
 
 from appschema.exceptions import UnsafeStatement
 
@@ -53,8 +53,10 @@ class DatabaseWrapperMixin(_Base):
         if not name:
             return super().create_cursor()
         # In autocommit mode the cursor outlives the statement's own transaction, and its DECLARE
-        # must travel with the path: then the parameters are always merged into the text.
-        withhold = self.connection.autocommit
+        # must travel with the path: then the parameters are always merged into the text. Not so
+        # inside psycopg's own block: its COMMIT would run the rest of the query under any path.
+        outside = self.connection.info.transaction_status == TransactionStatus.IDLE
+        withhold = self.connection.autocommit and outside
         bound = self.settings_dict["OPTIONS"].get("server_side_binding") is True and not withhold
         cursor_class = BoundServerSideCursor if bound else ServerSideCursor
         cursor = cursor_class(self.connection, name=name, scrollable=False, withhold=withhold)
