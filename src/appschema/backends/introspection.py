@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.backends.postgresql.introspection import DatabaseIntrospection
 
+from appschema.context import current_schema
+from appschema.names import PUBLIC, quote_identifier
+
 
 def _in_own_schema(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
@@ -60,9 +63,17 @@ class DatabaseIntrospectionMixin(_Base):
     def get_sequences(self, cursor: Any, table_name: str, table_fields: Any = ()) -> Any:
         return super().get_sequences(cursor, table_name, table_fields)
 
-    @_in_own_schema
     def get_relations(self, cursor: Any, table_name: str) -> Any:
+        # The table is the schema's own; what it refers to may be shared, and is to be seen.
+        inside = current_schema() not in (None, PUBLIC)
+        if inside and not self._sees(cursor, table_name):
+            return {}
         return super().get_relations(cursor, table_name)
+
+    @_in_own_schema
+    def _sees(self, cursor: Any, table_name: str) -> bool:
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [quote_identifier(table_name)])
+        return bool(cursor.fetchone()[0])
 
     @_in_own_schema
     def get_constraints(self, cursor: Any, table_name: str) -> Any:
