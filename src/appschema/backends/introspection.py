@@ -13,6 +13,21 @@ from appschema.context import current_schema
 from appschema.names import PUBLIC, quote_identifier
 
 
+class _AcrossSchemas:
+    """A cursor for Django's query of foreign keys, which leaves out those to another schema."""
+
+    def __init__(self, cursor: Any) -> None:
+        self.cursor = cursor
+        self.fetchall = cursor.fetchall
+
+    def execute(self, query: str, params: Any) -> None:
+        same, visible = (
+            "c1.relnamespace = c2.relnamespace",
+            "pg_catalog.pg_table_is_visible(c2.oid)",
+        )
+        self.cursor.execute(query.replace(same, visible), params)
+
+
 def _in_own_schema(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def wrapper(self: Any, cursor: Any, *args: Any, **kwargs: Any) -> Any:
@@ -64,11 +79,11 @@ class DatabaseIntrospectionMixin(_Base):
         return super().get_sequences(cursor, table_name, table_fields)
 
     def get_relations(self, cursor: Any, table_name: str) -> Any:
-        # The table is the schema's own; what it refers to may be shared, and is to be seen.
-        inside = current_schema() not in (None, PUBLIC)
-        if inside and not self._sees(cursor, table_name):
+        if current_schema() in (None, PUBLIC):
+            return super().get_relations(cursor, table_name)
+        if not self._with_default_path and not self._sees(cursor, table_name):
             return {}
-        return super().get_relations(cursor, table_name)
+        return super().get_relations(_AcrossSchemas(cursor), table_name)
 
     @_in_own_schema
     def _sees(self, cursor: Any, table_name: str) -> bool:
