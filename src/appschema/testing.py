@@ -33,7 +33,7 @@ def ensure_schema(name: str, public_name: str, *, using: str = DEFAULT_DB_ALIAS)
         row = Schema.objects.using(using).filter(name=name).first()
     if row is None:
         row = new_schema(name, public_name, using=using)
-        connections[using].creation.serialize_also(name)
+        connections[using].creation.serialize_also(name)  # type: ignore[attr-defined]
     return row
 
 
@@ -47,7 +47,7 @@ class HostAsyncClient(AsyncClient):
         _, *given = [value for name, value in headers if name == b"host"] or [self.host]
         others = [each for each in headers if each[0] != b"host"]
         request["headers"] = [(b"host", given[-1] if given else self.host), *others]
-        return super()._base_scope(**request)
+        return super()._base_scope(**request)  # type: ignore[misc]
 
 
 class SchemaTestMixin:
@@ -56,7 +56,7 @@ class SchemaTestMixin:
     schema_name: ClassVar[str] = "test"
     public_name: ClassVar[str] = "test.localhost"
     schema: ClassVar[Schema]
-    async_client_class = HostAsyncClient
+    async_client_class: type[AsyncClient] = HostAsyncClient
 
     @classmethod
     def setUpClass(cls) -> None:

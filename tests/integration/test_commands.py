@@ -66,7 +66,7 @@ def run(*words: str) -> int:
 
 
 @pytest.fixture
-def manage(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Manage]:
+def manage(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Manage:
     def call(*words: str, typed: str = "") -> Ended:
         monkeypatch.setattr(sys, "stdin", StringIO(typed))
         capfd.readouterr()

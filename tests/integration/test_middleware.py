@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -35,7 +35,7 @@ barrier = Barrier(1)
 
 
 def show(request: HttpRequest) -> JsonResponse:
-    schema = request.schema
+    schema: Schema | None = request.schema  # type: ignore[attr-defined]
     return JsonResponse({"row": schema and schema.name, "current": current_schema()})
 
 
@@ -108,7 +108,8 @@ def schemas(transactional_db: None) -> Iterator[None]:
 def wsgi(host: str, url: str = "/", **headers: str) -> Answer:
     environ = RequestFactory().get(url, headers={"host": host, **headers}).environ
     started: list[Any] = []
-    response = WSGIHandler()(environ, lambda *arguments: started.extend(arguments))
+    note: Any = lambda *arguments: started.extend(arguments)  # noqa: E731
+    response = WSGIHandler()(environ, note)
     body = b"".join(response).decode()
     response.close()
     return int(started[0].split()[0]), dict(started[1]), body
@@ -139,7 +140,7 @@ def asgi(host: str, url: str = "/", **headers: str) -> Answer:
 
 @pytest.fixture(params=[wsgi, asgi], ids=["wsgi", "asgi"])
 def get(request: pytest.FixtureRequest) -> Callable[..., Answer]:
-    return request.param
+    return cast("Get", request.param)
 
 
 Get = Callable[..., Answer]
@@ -147,7 +148,8 @@ Get = Callable[..., Answer]
 
 def shown(answer: Answer) -> dict[str, Any]:
     assert answer[0] == 200, answer[2]
-    return json.loads(answer[2])
+    found: dict[str, Any] = json.loads(answer[2])
+    return found
 
 
 def test_a_host_is_served_in_its_schema(get: Get):
@@ -299,7 +301,7 @@ def test_an_async_chain_is_not_left_for_a_warm_name():
     async def view(request: HttpRequest) -> HttpResponse:
         return HttpResponse(str(current_schema()))
 
-    async def respond() -> HttpResponse:
+    async def respond() -> Any:
         middleware = FqdnMiddleware(view)
         response = middleware(RequestFactory().get("/", headers={"host": ONE}))
         assert isinstance(response, Awaitable)

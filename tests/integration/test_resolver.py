@@ -34,7 +34,7 @@ def schema(transactional_db: None) -> Iterator[Schema]:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1000.0]
-    monkeypatch.setattr(resolver.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("appschema.resolver.time.monotonic", lambda: now[0])
     return now
 
 

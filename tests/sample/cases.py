@@ -3,7 +3,9 @@
 Each test first looks whether another one has left rows behind, then writes them itself.
 """
 
-from django.test import TestCase, TransactionTestCase
+from typing import ClassVar
+
+from django.test import AsyncClient, Client, TestCase, TransactionTestCase
 
 from appschema import current_schema, schema_context
 from appschema.models import Schema
@@ -20,6 +22,8 @@ class Dirty(SchemaTestMixin):
 
     schema_name = "cases"
     public_name = "cases.localhost"
+    client: Client
+    async_client: AsyncClient
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -61,6 +65,8 @@ class Dirty(SchemaTestMixin):
 
 
 class DirtyTestCase(Dirty, TestCase):
+    note: ClassVar[Note]
+
     @classmethod
     def setUpTestData(cls) -> None:
         assert current_schema() == "cases"

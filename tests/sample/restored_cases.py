@@ -3,8 +3,6 @@
 A flush without it makes content types anew, under other keys than those to be restored.
 """
 
-from typing import ClassVar
-
 from django.test import TransactionTestCase
 
 from appschema.testing import SchemaTestMixin
@@ -17,7 +15,7 @@ class RestoredTestCase(SchemaTestMixin, TransactionTestCase):
 
     schema_name = "cases"
     public_name = "cases.localhost"
-    serialized_rollback: ClassVar[bool] = True
+    serialized_rollback = True
 
     def find_and_delete(self) -> None:
         assert Note.objects.get().title == "Welcome"

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 from django.core.checks import CheckMessage, Error, Warning, run_checks
-from django.db import ConnectionHandler, connections, models
+from django.db import connections, models
+from django.db.utils import ConnectionHandler
 from django.test import override_settings
 from django.test.utils import isolate_apps
 

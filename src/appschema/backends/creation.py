@@ -48,7 +48,7 @@ class DatabaseCreationMixin(_Base):
             with schema_context(schema_name):
                 own = super().serialize_db_to_string()
             contents = json.dumps({**json.loads(contents), schema_name: own})
-            self.connection._test_serialized_contents = contents
+            self.connection._test_serialized_contents = contents  # type: ignore[attr-defined]
 
     def _schema_names(self) -> list[str]:
         """Return public and the schemas that were provisioned, by the table that marks them."""

@@ -50,6 +50,11 @@ def create(model: str, *fields: str) -> str:
     return f"migrations.CreateModel({model!r}, [{', '.join([key, title, *fields])}])"
 
 
+def model(label: str) -> Any:
+    """Return a model of an app that a test has written."""
+    return apps.get_model(label)
+
+
 class Site:
     """The apps that a test writes, and the database that they are migrated in."""
 

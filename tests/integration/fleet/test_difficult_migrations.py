@@ -6,7 +6,7 @@ from django.db.utils import IntegrityError, ProgrammingError
 
 from appschema import schema_context
 from appschema.exceptions import MigrationError
-from tests.integration.fleet.conftest import Site, create, migration
+from tests.integration.fleet.conftest import Site, create, migration, model
 
 SETS_PATH = """
 def with_own_path(apps, schema_editor):
@@ -340,9 +340,7 @@ def test_an_isolated_app_may_have_the_user_model(site: Site):
     assert "people_person" in site.tables("acme")
     assert not {"people_person", "auth_user"} & site.tables("public")
     with schema_context("acme"):
-        from django.contrib.auth import get_user_model
-
-        get_user_model().objects.create(name="ann")
+        model("people.Person").objects.create(name="ann")
     assert site.rows("SELECT name FROM acme.people_person") == [("ann",)]
 
 
@@ -355,11 +353,9 @@ def test_a_lagging_schema_never_reads_a_both_apps_table_of_public(site: Site):
     site.add("labels", "0002_next", migration(create("Word"), depends=[("labels", "0001_first")]))
     site.migrate("--shared")
     site.rows("INSERT INTO public.labels_word VALUES (1, 'of public')")
-    from django.apps import apps
-
-    model = apps.get_model("labels", "Word")
+    word_model = model("labels.Word")
     with schema_context("acme"), pytest.raises(ProgrammingError, match=r'"acme\.labels_word"'):
-        list(model.objects.all())
+        list(word_model.objects.all())
     site.migrate()
     with schema_context("acme"):
-        assert list(model.objects.all()) == []
+        assert list(word_model.objects.all()) == []

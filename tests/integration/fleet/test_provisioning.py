@@ -25,7 +25,7 @@ from appschema.models import PublicName, Schema
 from appschema.provisioning import drop_schema, new_schema
 from appschema.resolver import resolve
 from appschema.signals import schema_created, schema_dropped
-from tests.integration.fleet.conftest import Site, create, migration
+from tests.integration.fleet.conftest import Site, create, migration, model
 
 ITEM = "class Item(models.Model):\n    title = models.TextField(default='')\n"
 
@@ -87,7 +87,7 @@ def test_any_valid_name_is_made_as_it_is_written(shop: Site, name: str):
     new_schema(name, "other.example.com")
     assert shop.tables(name) == {"shop_item"}
     with schema_context(name):
-        apps.get_model("shop", "Item").objects.create(title="here")
+        model("shop.Item").objects.create(title="here")
     assert shop.rows("SELECT * FROM acme.shop_item") == []
     drop_schema(name)
     assert shop.rows("SELECT nspname FROM pg_namespace WHERE nspname = %s", name) == []
@@ -98,7 +98,7 @@ def test_the_callers_rollback_undoes_all_of_it(shop: Site, told: list[Any]):
     with transaction.atomic():
         shop.new("acme")
         with schema_context("acme"):
-            apps.get_model("shop", "Item").objects.create(title="never")
+            model("shop.Item").objects.create(title="never")
         transaction.set_rollback(True)
     assert shop.snapshot() == before
     assert told == []
@@ -215,7 +215,7 @@ def test_many_creators_of_different_names_do_not_hinder_each_other(shop: Site):
 
 
 def test_other_threads_query_on_while_a_schema_is_made(shop: Site):
-    item = apps.get_model("shop", "Item")
+    item = model("shop.Item")
     shop.new("acme")
     done = Event()
 
@@ -320,11 +320,11 @@ def test_a_dropped_schema_answers_nothing_more_and_never_public(shop: Site):
     shop.new("acme")
     drop_schema("acme")
     with schema_context("acme"), pytest.raises(SchemaMissing):
-        apps.get_model("shop", "Item").objects.count()
+        model("shop.Item").objects.count()
 
 
 def test_the_name_of_a_dropped_schema_gives_a_new_empty_one(shop: Site):
-    item = apps.get_model("shop", "Item")
+    item = model("shop.Item")
     shop.new("acme")
     with schema_context("acme"):
         item.objects.create(title="old")
@@ -346,7 +346,7 @@ def test_dropping_waits_for_a_transaction_that_uses_the_schema(shop: Site):
             dropping.set()
             return drop_schema("acme")
         with transaction.atomic(), schema_context("acme"):
-            item = apps.get_model("shop", "Item")
+            item = model("shop.Item")
             item.objects.create(title="before")
             began.set()
             dropping.wait(10)
@@ -368,7 +368,7 @@ def test_a_rolled_back_drop_keeps_everything(shop: Site, told: list[Any]):
     assert shop.snapshot() == before
     assert ("dropped", "acme", False) not in told
     with schema_context("acme"):
-        assert apps.get_model("shop", "Item").objects.count() == 0
+        assert model("shop.Item").objects.count() == 0
 
 
 def test_it_is_made_from_inside_another_schema(shop: Site):

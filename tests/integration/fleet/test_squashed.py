@@ -51,6 +51,16 @@ def test_parts_that_are_all_applied_are_recorded_as_the_squashed_one(site: Site,
     assert {"shop_item", "shop_sale"} <= site.tables(where)
 
 
+def test_a_schema_that_is_migrated_alone_records_no_squashed_migration_of_a_shared_app(
+    site: Site, where: str
+):
+    site.add("shop", "0002_next", second())
+    site.migrate()
+    squash(site)
+    site.migrate("--schema", "acme")
+    assert records(site, "acme") == (ALL if where == "acme" else set())
+
+
 def test_parts_that_are_partly_applied_are_finished_one_by_one(site: Site, where: str):
     site.add("shop", "0002_next", second())
     squash(site)
