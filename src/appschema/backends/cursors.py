@@ -432,8 +432,9 @@ class BoundServerSideCursor(CursorMixin, NamedCursorMixin, psycopg.ServerCursor[
         yield from super()._start_query(query)
         if query is None:
             return
-        text = SimpleNamespace(query=sql.as_bytes(query, self))
-        if envelope := self._compose(text):
+        # psycopg has composed it already: "DECLARE ... FOR" and the user's query.
+        composed = SimpleNamespace(query=query.as_bytes(self))
+        if envelope := self._compose(composed):
             self._pgconn.send_query(envelope.sql)
             self._check_envelope((yield from execute(self._pgconn)))
 
