@@ -75,8 +75,8 @@ COUNTS = {
     "executemany_of_three-atomic": ("3 bound, 1 Sync", "5 bound, 1 Sync"),
     "copy_out-autocommit": ("1 Query", "1 Query"),
     "copy_out-atomic": ("1 Query", "1 Query"),
-    "copy_in-autocommit": ("1 CopyData, 1 CopyDone, 1 Query", "1 CopyData, 1 CopyDone, 1 Query"),
-    "copy_in-atomic": ("1 CopyData, 1 CopyDone, 1 Query", "1 CopyData, 1 CopyDone, 1 Query"),
+    "copy_in-autocommit": ("1 CopyDone, 1 Query", "1 CopyDone, 1 Query"),
+    "copy_in-atomic": ("1 CopyDone, 1 Query", "1 CopyDone, 1 Query"),
     "stream-autocommit": ("1 bound, 1 Sync", "1 Query"),
     "stream-atomic": ("1 bound, 1 Sync", "1 Query"),
     # DECLARE, two FETCH and CLOSE.
@@ -107,8 +107,9 @@ SERVER_SIDE_COUNTS = {
 
 
 def summary(sent: list[str]) -> str:
-    # Flush only asks for answers early, whenever psycopg has waited for a moment.
-    counts = Counter(message for message in sent if message != "Flush")
+    # Flush only asks for answers early, whenever psycopg has waited for a moment; CopyData is the
+    # user's own, and is traced without its name by older releases of libpq.
+    counts = Counter(message for message in sent if message not in ("Flush", "CopyData"))
     bound = counts["Bind"]
     counts.subtract(dict.fromkeys(("Parse", "Bind", "Describe", "Execute"), bound))
     parts = [f"{bound} bound"] if bound else []
