@@ -89,8 +89,10 @@ def report(connection: psycopg.Connection, rounds: int) -> str:
     lines = [
         f"## PostgreSQL {version}",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}, psycopg {psycopg.__version__}, Python"
-        f" {platform.python_version()}, {rounds} rounds, {platform.machine()}.",
+        (
+            f"{datetime.now(UTC):%Y-%m-%d}, psycopg {psycopg.__version__}, Python"
+            f" {platform.python_version()}, {rounds} rounds, {platform.machine()}."
+        ),
         "",
         "| in front of the statement | autocommit µs | ratio | in a transaction µs | ratio |",
         "| --- | --: | --: | --: | --: |",
@@ -105,7 +107,9 @@ def report(connection: psycopg.Connection, rounds: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--database-url", help="A server; without it, one of its own is started.")
     parser.add_argument("--rounds", type=int, default=5000)
     parser.add_argument("--report", type=Path, help="Append the table to this file.")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from django.apps import AppConfig, apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import find_commands
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Model
 from django.utils.module_loading import import_string
@@ -40,6 +42,7 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         *_check_relations(get_placement()),
         *_check_engine(),
         *_check_middleware(),
+        *_check_commands(),
     ]
 
 
@@ -154,6 +157,22 @@ def _check_engine() -> Iterator[CheckMessage]:
         " 'appschema.backends.postgis'.",
         id="appschema.E006",
     )
+
+
+def _check_commands() -> Iterator[CheckMessage]:
+    """Django takes a command from the first app that has one of that name."""
+    ours: set[str] = set()
+    for app_config in reversed(list(apps.get_app_configs())):
+        commands = set(find_commands(str(Path(app_config.path) / "management")))
+        if app_config.label == APP_LABEL:
+            ours = commands
+        elif hidden := sorted(commands & ours):
+            yield Error(
+                f"{app_config.name!r} stands before 'appschema' in INSTALLED_APPS and has a command"
+                f" {hidden[0]!r} of its own, which is run instead of appschema's.",
+                hint="Put 'appschema' before it.",
+                id="appschema.E007",
+            )
 
 
 def _check_middleware() -> Iterator[CheckMessage]:

@@ -17,6 +17,8 @@ every command, ours or not, prints their sentence and no traceback.
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.core.management.base import CommandError
 from django.db.utils import NotSupportedError, ProgrammingError
 from django.http import Http404
@@ -27,6 +29,17 @@ class AppSchemaError(Exception):
 
     returncode = 1
     """What CommandError sets in its __init__, which another base may stand in front of."""
+
+
+class _Named(AppSchemaError):
+    """An error about one name, which is all that its message is made from."""
+
+    def __init__(self, name: str, message: str) -> None:
+        self._name = name
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._name,)
 
 
 class InvalidSchemaName(AppSchemaError, ValueError, CommandError):
@@ -41,7 +54,7 @@ class NoActiveSchema(AppSchemaError, CommandError):
     """A query touches a model whose tables live in schemas, and none is active."""
 
 
-class NoSchemaError(AppSchemaError, Http404):
+class NoSchemaError(_Named, Http404):
     """A public name is unknown, its schema is inactive, or it has none.
 
     ``public_name`` holds the name as it was looked up. Django answers 404.
@@ -50,13 +63,14 @@ class NoSchemaError(AppSchemaError, Http404):
     def __init__(self, public_name: str) -> None:
         self.public_name = public_name
         super().__init__(
+            public_name,
             f"No active schema has the public name {public_name!r}. Create one with"
             f" 'manage.py createschema NAME {public_name}', or add the name to"
-            " APPSCHEMA_PUBLIC_NAMES if it is to be served from public."
+            " APPSCHEMA_PUBLIC_NAMES if it is to be served from public.",
         )
 
 
-class SchemaMissing(AppSchemaError, ProgrammingError, CommandError):
+class SchemaMissing(_Named, ProgrammingError, CommandError):
     """PostgreSQL has no schema of the active name, or it was made by something else.
 
     Raised instead of reading ``public``. ``schema_name`` holds the name.
@@ -65,10 +79,11 @@ class SchemaMissing(AppSchemaError, ProgrammingError, CommandError):
     def __init__(self, schema_name: str) -> None:
         self.schema_name = schema_name
         super().__init__(
+            schema_name,
             f"Schema {schema_name!r} does not exist in the database, or has no table"
             " django_migrations, so nothing was read or written. Run 'manage.py"
             f" createschema {schema_name} PUBLIC_NAME', or 'manage.py listschemas' to"
-            " see which schemas there are."
+            " see which schemas there are.",
         )
 
 
@@ -76,14 +91,15 @@ class SchemaExists(AppSchemaError, CommandError):
     """What is to be created is there already; nothing was changed."""
 
 
-class UnknownSchema(AppSchemaError, LookupError, CommandError):
+class UnknownSchema(_Named, LookupError, CommandError):
     """The registry has no row of this name."""
 
     def __init__(self, schema_name: str) -> None:
         self.schema_name = schema_name
         super().__init__(
+            schema_name,
             f"There is no schema {schema_name!r}."
-            " Run 'manage.py listschemas' to see which there are."
+            " Run 'manage.py listschemas' to see which there are.",
         )
 
 

@@ -31,6 +31,13 @@ else:
     _CharField = models.CharField
 
 
+class SchemaNameField(_CharField):
+    """The name of a schema; what PostgreSQL could misread is not saved."""
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        return validate_schema_name(super().pre_save(model_instance, add))
+
+
 class PublicNameField(_CharField):
     """A host name, stored and looked up in its one normal spelling."""
 
@@ -85,7 +92,7 @@ class Schema(models.Model):
     A project that needs more columns gives a model of its own a OneToOneField to this one.
     """
 
-    name = models.CharField(max_length=MAX_NAME_BYTES, unique=True, validators=[check_schema_name])
+    name = SchemaNameField(max_length=MAX_NAME_BYTES, unique=True, validators=[check_schema_name])
     is_active = models.BooleanField(
         default=True, help_text="Public names of an inactive schema are answered as unknown ones."
     )

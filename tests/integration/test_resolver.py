@@ -168,7 +168,9 @@ CHANGES = {
         [PublicName(schema=schema, public_name="two.resolver.test")]
     ),
     "schemas updated": lambda schema: Schema.objects.filter(pk=schema.pk).update(is_active=False),
-    "active ones updated": lambda schema: Schema.objects.active().update(is_active=False),
+    "active ones updated": lambda schema: (
+        Schema.objects.active().filter(pk=schema.pk).update(is_active=False)
+    ),
     "names updated": lambda schema: schema.public_names.update(public_name="two.resolver.test"),
     "names bulk updated": lambda schema: PublicName.objects.bulk_update(
         schema.public_names.all(), ["public_name"]

@@ -6,7 +6,7 @@ import pytest
 from django.core.checks import CheckMessage, Error, Warning, run_checks
 from django.db import connections, models
 from django.db.utils import ConnectionHandler
-from django.test import override_settings
+from django.test import modify_settings, override_settings
 from django.test.utils import isolate_apps
 
 from appschema import checks
@@ -256,6 +256,21 @@ def test_w001_a_projects_own_middleware_that_is_not_first() -> None:
 def test_w001_not_without_our_middleware(middleware: list[str]) -> None:
     with override_settings(MIDDLEWARE=middleware):
         assert found() == []
+
+
+def test_e007_an_app_before_ours_with_a_command_of_the_same_name() -> None:
+    placed_first = "tests.sample.commands_first"
+    with modify_settings(INSTALLED_APPS={"prepend": placed_first}):
+        assert [each for each in found() if each.id == "appschema.E007"] == [
+            Error(
+                "'tests.sample.commands_first' stands before 'appschema' in INSTALLED_APPS and has a"
+                " command 'migrate' of its own, which is run instead of appschema's.",
+                hint="Put 'appschema' before it.",
+                id="appschema.E007",
+            )
+        ]
+    with modify_settings(INSTALLED_APPS={"append": placed_first}):
+        assert not [each for each in found() if each.id == "appschema.E007"]
 
 
 def test_w002_only_another_database_carries_a_schema(use_databases: UseDatabases) -> None:

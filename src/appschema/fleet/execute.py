@@ -16,7 +16,7 @@ from django.contrib.postgres.operations import (
     NotInTransactionMixin,
     RemoveIndexConcurrently,
 )
-from django.db import migrations
+from django.db import OperationalError, migrations
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
@@ -25,6 +25,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.models.signals import post_migrate, pre_migrate
 from django.utils.module_loading import module_has_submodule
+from psycopg import errors
 
 from appschema.context import schema_context
 from appschema.exceptions import MigrationError
@@ -132,7 +133,17 @@ class NewSchemaExecutor(PlacedExecutor):
         # only if the type was made under the same one.
         plain.atomic = False  # type: ignore[misc]
         plain.operations = [_plain_operation(each) for each in migration.operations]  # type: ignore[misc]
-        state = super().apply_migration(state, plain, fake=fake, fake_initial=fake_initial)
+        try:
+            state = super().apply_migration(state, plain, fake=fake, fake_initial=fake_initial)
+        except OperationalError as error:
+            if isinstance(error.__cause__, errors.UnsafeNewEnumValueUsage):
+                raise MigrationError(
+                    f"The migration {migration} uses a value that an earlier one has added to an enum."
+                    " PostgreSQL before 17 wants that committed first, and a new schema is made in one"
+                    f" transaction. Upgrade the server, or name {migration.app_label!r} in"
+                    " APPSCHEMA_SHARED_APPS."
+                ) from error
+            raise
         self.connection.check_constraints()
         return state
 

@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "name",
-                    models.CharField(
+                    appschema.models.SchemaNameField(
                         max_length=63, unique=True, validators=[appschema.models.check_schema_name]
                     ),
                 ),

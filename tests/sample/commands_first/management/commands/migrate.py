@@ -1,0 +1,1 @@
+"""A command of the name of one of ours."""
