@@ -136,7 +136,7 @@ class Worker:
 
     def pick(self) -> str | None:
         return self.random.choices(
-            (*SCHEMAS, PUBLIC, None, GHOST, HALF), (20, 20, 20, 20, 6, 6, 4, 4)
+            (*SCHEMAS, PUBLIC, None, GHOST, HALF), (20, 20, 20, 20, 6, 6, 4, 8)
         )[0]
 
     def pick_sound(self, *other_than: str) -> str:
@@ -725,12 +725,12 @@ def block_driver(worker: Worker) -> None:
 
 
 def block_savepoint(worker: Worker) -> None:
-    """A savepoint by Django's functions, or in SQL, that is rolled back to or kept."""
+    """A savepoint by Django's methods, or in SQL, that is rolled back to or kept."""
     before, name = worker.rows.copy(), f"leak_{worker.title().replace(':', '_').replace('.', '_')}"
     by_django = worker.random.random() < 0.5
     worker.level += 1
     if by_django:
-        name = transaction.savepoint(using=worker.alias)
+        name = worker.connection.savepoint()
     else:
         _run(worker, f"SAVEPOINT {name}")
     try:
@@ -748,8 +748,8 @@ def block_savepoint(worker: Worker) -> None:
         worker.note("rollback to savepoint")
         worker.rows.restore(before)
     if by_django:
-        act = transaction.savepoint_rollback if rolls_back else transaction.savepoint_commit
-        act(name, using=worker.alias)
+        connection = worker.connection
+        (connection.savepoint_rollback if rolls_back else connection.savepoint_commit)(name)
     else:
         _run(worker, f"{'ROLLBACK TO' if rolls_back else 'RELEASE'} SAVEPOINT {name}")
 
