@@ -33,8 +33,6 @@ class EnvelopeConnectionMixin(_Connection):
     is_bare = False
     """Make plain cursors, for what Django does to a connection as such."""
 
-    server_cursor_factory = ServerSideCursor
-
     transaction_path: TransactionPath
     """What is known of the path inside the open transaction; use it with the lock held."""
 
@@ -43,6 +41,7 @@ class EnvelopeConnectionMixin(_Connection):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.server_cursor_factory = ServerSideCursor
         self.transaction_path = TransactionPath()
 
     def cursor(self, name: str = "", *, binary: bool = False, **kwargs: Any) -> Any:

@@ -31,6 +31,7 @@ WHEREAMI = """
 def schemas(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """The schemas alpha and beta, left out of the registry, whose rows other tests count."""
     with django_db_blocker.unblock():
+        demolish()
         with schema_context("public"), connection.cursor() as cursor:
             for name in SCHEMAS:
                 new_schema(name, f"{name}.test")
@@ -39,10 +40,16 @@ def schemas(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
                 cursor.execute(PLACES.format(name))
             cursor.execute(WHEREAMI)
         yield
-        with schema_context("public"), connection.cursor() as cursor:
-            for name in SCHEMAS:
-                cursor.execute(f"DROP SCHEMA {name} CASCADE")
-            cursor.execute("DROP TABLE place, box; DROP FUNCTION whereami")
+        demolish()
+
+
+def demolish() -> None:
+    """Drop what these fixtures make, or an interrupted run has left in a database that is reused."""
+    with schema_context("public"), connection.cursor() as cursor:
+        Schema.objects.filter(name__in=[*SCHEMAS, "gamma"]).delete()
+        for name in (*SCHEMAS, "gamma"):
+            cursor.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+        cursor.execute("DROP TABLE IF EXISTS place, box; DROP FUNCTION IF EXISTS whereami")
 
 
 @pytest.fixture(autouse=True)

@@ -264,6 +264,14 @@ def chunked_cursor_in_pages(db: Any) -> list[Any]:
 
 
 @way
+def named_cursor_of_psycopg(db: Any) -> list[Any]:
+    db.ensure_connection()
+    with db.connection.cursor("named", withhold=True) as cursor:
+        cursor.execute("SELECT name FROM place WHERE name <> %s", ["x"])
+        return rows(cursor)
+
+
+@way
 def schema_editor(db: Any) -> list[Any]:
     with db.schema_editor(atomic=False) as editor:
         editor.execute("INSERT INTO box SELECT name FROM place")
