@@ -232,6 +232,28 @@ def test_users_own_path_ends_with_the_transaction(set_own_path):
             assert ask() == "alpha"
 
 
+def test_users_own_path_ends_with_a_block_of_psycopg(set_own_path):
+    raw = connection.connection
+    with schema_context("alpha"):
+        with raw.transaction():
+            set_own_path()
+            assert ask() == "beta"
+        with raw.transaction():
+            assert ask() == "alpha"
+            with suppress(Undo), raw.transaction():
+                set_own_path()
+                assert ask() == "beta"
+                raise Undo
+            with raw.transaction():
+                assert ask() == "alpha"
+            assert ask() == "alpha"
+            with schema_context("public"):
+                with suppress(Undo), raw.transaction():
+                    set_own_path()
+                    raise Undo
+                assert ask() == "public"
+
+
 def test_users_own_path_outside_a_transaction_ends_with_its_message(set_own_path):
     with schema_context("alpha"):
         set_own_path()
@@ -247,6 +269,14 @@ def test_users_own_path_can_be_restored_by_the_value_that_was_read():
         run("SELECT set_config('search_path', 'beta', true)")
         assert ask() == "beta"
         run("SELECT set_config('search_path', %s, true)", [found])
+        assert ask() == "alpha"
+
+
+@pytest.mark.parametrize("text", ["RESET search_path", "RESET ALL", "SET search_path TO DEFAULT"])
+def test_path_that_is_taken_back_is_the_schemas_again(text):
+    with schema_context("alpha"), transaction.atomic():
+        run("SET LOCAL search_path TO beta")
+        run(text)
         assert ask() == "alpha"
 
 
@@ -341,6 +371,7 @@ def test_move_runs_under_the_schema_of_its_declare():
                 " ELSE nextval('beta.steps') END FROM generate_series(1, 6)"
             )
         with schema_context("beta"):
+            assert ask() == "beta"
             cursor.scroll(3)
             assert cursor.fetchone() == (4,)
         transaction.set_rollback(True)
