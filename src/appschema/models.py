@@ -118,7 +118,7 @@ class Schema(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.name
+        return str(self.name)
 
     @property
     def public_name(self) -> str | None:

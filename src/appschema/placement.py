@@ -110,19 +110,16 @@ def get_tables() -> Tables:
 
 
 def _build_tables(models: Iterable[type[Model]], placement: Placement) -> Tables:
-    isolated: dict[str, type[Model]] = {}
-    both: dict[str, type[Model]] = {}
-    shared: set[str] = set()
-    for model in models:
-        label, table = model._meta.app_label, model._meta.db_table
-        if label in placement.shared:
-            shared.add(table)
-        elif label in placement.both:
-            both.setdefault(table, model)
-        elif label in placement.isolated:
-            isolated.setdefault(table, model)
-    # A proxy or an unmanaged model over a shared table reads that table, wherever it is defined.
-    for table in shared:
-        isolated.pop(table, None)
-        both.pop(table, None)
-    return Tables(isolated, both)
+    # A table is where the model that makes it is placed: a proxy or an unmanaged model over it
+    # may be defined in any app, and counts only for a table that no model makes.
+    owners: dict[str, type[Model]] = {}
+    for model in sorted(models, key=lambda each: not _makes_table(each)):
+        owners.setdefault(model._meta.db_table, model)
+    return Tables(
+        isolated={t: m for t, m in owners.items() if m._meta.app_label in placement.isolated},
+        both={t: m for t, m in owners.items() if m._meta.app_label in placement.both},
+    )
+
+
+def _makes_table(model: type[Model]) -> bool:
+    return model._meta.managed and not model._meta.proxy

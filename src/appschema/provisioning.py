@@ -11,8 +11,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 from psycopg import errors
 
+from .conf import get_config
 from .context import schema_context
-from .exceptions import SchemaExists, UnknownSchema
+from .exceptions import InvalidSchemaName, SchemaExists, UnknownSchema
 from .fleet.execute import NewSchemaExecutor, load_receivers, migrate_schema
 from .fleet.plan import Request
 from .fleet.syncdb import create_unmigrated
@@ -32,6 +33,7 @@ def new_schema(
     already; an existing schema is never taken over. On any error nothing is changed.
     """
     validate_schema_name(name)
+    _refuse_name_in_paths(name)
     public_name = normalise_public_name(public_name)
     connection = connections[using]
     with transaction.atomic(using=using):
@@ -68,6 +70,16 @@ def drop_schema(name: str, *, using: str = DEFAULT_DB_ALIAS) -> None:
         row.delete()
         transaction.on_commit(
             lambda: _send_all(schema_dropped, name, using), using=using, robust=True
+        )
+
+
+def _refuse_name_in_paths(name: str) -> None:
+    """Refuse a name that is in the search_path of other schemas."""
+    config = get_config()
+    if name in (*config.default_path, config.extensions_schema):
+        raise InvalidSchemaName(
+            f"The schema name {name!r} stands in APPSCHEMA_DEFAULT_PATH or is"
+            " APPSCHEMA_EXTENSIONS_SCHEMA, so that every schema would see its tables. Choose another."
         )
 
 

@@ -199,12 +199,25 @@ def test_creates_extension_only_when_nothing_else_is_in_the_text():
         b"SELECT 1; SET LOCAL search_path TO a",
         b"SET SCHEMA 'a'",
         b"SET LOCAL SCHEMA 'a'",
-        b"RESET search_path",
-        b"RESET ALL",
     ],
 )
 def test_setting_the_path_by_a_statement_is_seen(text):
     assert read_statement(text).sets_path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"RESET search_path",
+        b"RESET ALL",
+        b"SET LOCAL search_path TO DEFAULT",
+        b"set search_path = default",
+        b"SET LOCAL search_path TO a; SELECT 1; RESET search_path",
+    ],
+)
+def test_taking_the_path_back_is_no_path_of_the_users(text):
+    assert read_statement(text).resets_path
+    assert not read_statement(text).sets_path
 
 
 def test_calling_set_config_is_seen():

@@ -98,6 +98,11 @@ class EnvelopeMixin(_Cursor):
             default_path=not self.own_schema_only,
             creates_extension=statement.creates_extension,
         )
+        if statement.resets_path:
+            # What is pending fires now: at COMMIT it would run under the session's path.
+            known.forget()
+            known.carry(None, envelope.path)
+            return envelope.firing() if schema_name else envelope
         sets_path = statement.sets_path or (statement.sets_config and _names_path(query))
         return self._compose_inside(envelope, sets_path=sets_path)
 
@@ -125,6 +130,12 @@ class EnvelopeMixin(_Cursor):
         envelope = self._compose(query)
         if envelope is None:
             return
+        if read_statement(query.query).calls and self._conn.autocommit:
+            raise UnsafeStatement(
+                "CALL and DO may commit, after which the rest of the procedure would not run in the"
+                f" schema {current_schema()!r} that this pipeline carries. Send it with"
+                " cursor.execute(), or inside transaction.atomic()."
+            )
         pipeline = self._conn._pipeline
         assert pipeline is not None
         for each in envelope.queued_statements:
@@ -205,17 +216,16 @@ class EnvelopeMixin(_Cursor):
     def _execute_alone(self, query: Any, params: Any, *, of_the_server: bool = False) -> Any:
         """Send what PostgreSQL refuses beside an envelope.
 
-        Under a schema it goes over a connection that is opened for it with the path among its
-        startup options, so that no session that others use is ever changed.
+        It goes over a connection that is opened for it with the path among its startup options, so
+        that no session that others use is ever changed, or relied on.
         """
-        schema_name = current_schema()
-        if of_the_server or schema_name is None or schema_name == PUBLIC:
+        if of_the_server:
             self._bare = True
             try:
                 return super().execute(query, params)
             finally:
                 self._bare = False
-        envelope = make_envelope(schema_name)
+        envelope = make_envelope(current_schema(), _text_of(query, self))
         try:
             with self._conn.open_alone()(envelope) as connection:  # type: ignore[attr-defined]
                 cursor = connection.execute(query, params)
@@ -448,6 +458,12 @@ def in_envelope(factory: Any) -> Any:
     mixin = ClientBindingMixin if client else ServerBindingMixin
     namespace = {"__module__": factory.__module__, "__doc__": factory.__doc__}
     return type(factory.__name__, (mixin, factory), namespace)
+
+
+def _text_of(query: Any, cursor: Any) -> bytes:
+    if isinstance(query, str):
+        return query.encode()
+    return query if isinstance(query, bytes) else bytes(query.as_bytes(cursor))
 
 
 def _names_path(query: Any) -> bool:

@@ -146,7 +146,8 @@ def _make(
         return Envelope(None, path, ())
     schema = quote_identifier(schema_name)
     locked = tuple(f"{schema}.{quote_identifier(table)}" for table in (MARKER_TABLE, *tables))
-    return Envelope(schema_name, path, locked)
+    # With another schema first in the path, no trigger of this one may be left to fire.
+    return Envelope(None if creates_extension else schema_name, path, locked)
 
 
 def _named_tables(template: bytes, tables: tuple[str, ...]) -> tuple[str, ...]:

@@ -83,7 +83,7 @@ class DatabaseIntrospectionMixin(_Base):
             return super().get_relations(cursor, table_name)
         if not self._with_default_path and not self._sees(cursor, table_name):
             return {}
-        return super().get_relations(_AcrossSchemas(cursor), table_name)
+        return super().get_relations(_AcrossSchemas(cursor), table_name)  # type: ignore[arg-type]
 
     @_in_own_schema
     def _sees(self, cursor: Any, table_name: str) -> bool:

@@ -27,9 +27,14 @@ _OPENS_BODY = re.compile(
 )
 _CLOSES_BODY = re.compile(rb"end\b", re.IGNORECASE)
 _SETS_PATH = re.compile(
-    rb"""\b(?:re)?set\s+(?:(?:local|session)\s+)?(?:"?search_path\b|schema\s+'|all\b)""",
+    rb"""\bset\s+(?:(?:local|session)\s+)?(?:"?search_path\b|schema\s+')""", re.IGNORECASE
+)
+# Who takes a path back wants the schema's again, not the session's, which is public's.
+_RESETS_PATH = re.compile(
+    rb"""\breset\s+(?:"?search_path\b|all\b)|\bsearch_path"?\s*(?:=|\bto\b)\s*default\b""",
     re.IGNORECASE,
 )
+_CALLS = re.compile(rb"(?:call|do)\b", re.IGNORECASE)
 _SETS_CONFIG = re.compile(rb"\bset_config\b", re.IGNORECASE)
 _CREATE_EXTENSION = re.compile(rb"create\s+extension\b", re.IGNORECASE)
 _GOES_ALONE = re.compile(
@@ -88,6 +93,12 @@ class Statement:
     creates_extension: bool = False
     """It creates extensions, and nothing else."""
 
+    calls: bool = False
+    """It runs a procedure or a block, which may commit."""
+
+    resets_path: bool = False
+    """It takes back a search_path that it or an earlier statement has set."""
+
     goes_alone: bool = False
     """PostgreSQL refuses it beside other statements."""
 
@@ -101,7 +112,9 @@ def read_statement(text: bytes) -> Statement:
 
 
 def _read(text: bytes) -> Statement:
-    sets_path, sets_config = bool(_SETS_PATH.search(text)), bool(_SETS_CONFIG.search(text))
+    resets_path = bool(_RESETS_PATH.search(text))
+    sets_path = bool(_SETS_PATH.search(text)) and not resets_path
+    sets_config = bool(_SETS_CONFIG.search(text)) and not resets_path
     if not _MAYBE_CONTROL.search(text):
         lead = _skip_space(text)
         if lead == len(text):
@@ -109,6 +122,8 @@ def _read(text: bytes) -> Statement:
         return Statement(
             sets_path=sets_path,
             sets_config=sets_config,
+            resets_path=resets_path,
+            calls=bool(_CALLS.match(text, lead)),
             creates_extension=bool(_CREATE_EXTENSION.match(text, lead))
             and all(map(_CREATE_EXTENSION.match, split_statements(text))),
             goes_alone=bool(_GOES_ALONE.match(text, lead)) and _is_one(text),
@@ -126,6 +141,7 @@ def _read(text: bytes) -> Statement:
         continues=not all(controls[first_end:]),
         sets_path=sets_path,
         sets_config=sets_config,
+        resets_path=resets_path,
     )
 
 

@@ -101,5 +101,6 @@ class DatabaseWrapperMixin(_Base):
                     f" {self.alias!r} loses startup options (its search_path is {found!r}), as a"
                     " connection pooler does. Run it over an alias that connects directly."
                 )
-            connection.execute(envelope.sql)
+            if envelope.locked:
+                connection.execute(envelope.sql)
             yield connection

@@ -22,6 +22,11 @@ class SchemaKeyedDict(dict[Any, Any]):
     def __contains__(self, key: Any) -> bool:
         return super().__contains__((current_schema(), key))
 
+    def forget_schema(self, schema_name: str) -> None:
+        """Remove all entries of one schema."""
+        for key in [key for key in list(self) if key[0] == schema_name]:
+            super().pop(key, None)
+
     def get(self, key: Any, default: Any = None) -> Any:
         return super().get((current_schema(), key), default)
 

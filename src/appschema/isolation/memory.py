@@ -6,15 +6,30 @@ from importlib import import_module
 
 from django.apps import apps
 
+from appschema.signals import schema_created, schema_dropped
+
 from .keyed import SchemaKeyedDict
+
+_content_types = SchemaKeyedDict()
+_sites = SchemaKeyedDict()
 
 
 def key_by_schema() -> None:
     """Key the caches of content types and sites by schema; ids differ between schemas."""
     if apps.is_installed("django.contrib.contenttypes"):
-        manager_model = apps.get_model("contenttypes", "ContentType")
-        cache = SchemaKeyedDict()
-        for manager in (*manager_model._meta.local_managers, *manager_model._meta.managers):
-            manager._cache = cache  # type: ignore[attr-defined]  # noqa: SLF001
+        model = apps.get_model("contenttypes", "ContentType")
+        for manager in (*model._meta.local_managers, *model._meta.managers):
+            manager._cache = _content_types  # type: ignore[attr-defined]  # noqa: SLF001
     if apps.is_installed("django.contrib.sites"):
-        vars(import_module("django.contrib.sites.models"))["SITE_CACHE"] = SchemaKeyedDict()
+        module = vars(import_module("django.contrib.sites.models"))
+        module["SITE_CACHE"] = _sites
+        # Django's own would put a plain dict in its place.
+        module["SiteManager"].clear_cache = lambda manager: _sites.clear()
+    for signal in (schema_created, schema_dropped):
+        signal.connect(_forget, dispatch_uid="appschema.memory")
+
+
+def _forget(*, schema_name: str, **kwargs: object) -> None:
+    """Whoever gets the name of a schema that is gone gets none of what was remembered of it."""
+    for cache in (_content_types, _sites):
+        cache.forget_schema(schema_name)
