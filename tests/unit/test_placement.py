@@ -2,9 +2,14 @@
 
 import pytest
 from django.apps import apps
+from django.db import models
 from django.test import override_settings
+from django.test.utils import isolate_apps
 
+from appschema import placement
 from appschema.placement import get_placement, get_tables
+from tests.sample.notes.models import Note
+from tests.sample.plans.models import Plan
 
 SPELLINGS = ["auth", "django.contrib.auth", "django.contrib.auth.apps.AuthConfig"]
 
@@ -83,3 +88,28 @@ def test_isolated_and_both_apps_tables_are_known_with_those_of_many_to_many_fiel
     assert set(tables.both) == {"tags_tag"}
     assert {"notes_note", "auth_user", "auth_user_groups"} <= set(tables.isolated)
     assert not {"plans_plan", "appschema_schema"} & set(tables.isolated)
+
+
+@isolate_apps("tests.sample.plans", "tests.sample.notes")
+def test_a_proxy_or_an_unmanaged_model_moves_no_table() -> None:
+    class NoteReport(Note):
+        class Meta:
+            app_label = "plans"
+            proxy = True
+
+    class NoteView(models.Model):
+        class Meta:
+            app_label = "plans"
+            managed = False
+            db_table = "notes_note"
+
+    class PlanView(models.Model):
+        class Meta:
+            app_label = "notes"
+            managed = False
+            db_table = "plans_plan"
+
+    found = [NoteReport, NoteView, PlanView, Note, Plan]
+    tables = placement._build_tables(found, get_placement())
+    assert tables.isolated == {"notes_note": Note}
+    assert tables.both == {}

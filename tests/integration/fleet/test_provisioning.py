@@ -11,6 +11,7 @@ import pytest
 from django.apps import apps
 from django.conf import settings
 from django.db import connection, transaction
+from django.test import override_settings
 
 from appschema import current_schema, schema_context
 from appschema.exceptions import (
@@ -377,3 +378,10 @@ def test_it_is_made_from_inside_another_schema(shop: Site):
         shop.new("globex")
         assert current_schema() == "acme"
     assert shop.tables("acme") == shop.tables("globex") == {"shop_item"}
+
+
+def test_a_name_that_stands_in_the_path_of_all_schemas_is_refused(shop: Site):
+    with override_settings(APPSCHEMA_DEFAULT_PATH=["extensions", "public"]):
+        with pytest.raises(InvalidSchemaName, match="APPSCHEMA_DEFAULT_PATH"):
+            shop.new("extensions")
+    assert shop.rows("SELECT FROM pg_namespace WHERE nspname = 'extensions'") == []
