@@ -324,7 +324,7 @@ def test_decorated_generator_is_closed_in_its_schema():
     found = []
 
     @schema_context("g")
-    def generating() -> Iterator[None]:
+    def generating() -> Generator[None]:
         try:
             yield
         finally:
@@ -360,7 +360,7 @@ def test_decorated_generators_interleave():
 
 
 def test_scope_open_across_a_yield_ends_where_it_is_closed_late():
-    def lending() -> Iterator[str | None]:
+    def lending() -> Generator[str | None]:
         with schema_context("g"):
             yield current_schema()
 
@@ -384,7 +384,7 @@ def test_tasks_have_a_schema_each():
         return [*found, current_schema()]
 
     async def main() -> list[list[str | None]]:
-        return await asyncio.gather(task("a"), task("b"))
+        return [*await asyncio.gather(task("a"), task("b"))]
 
     assert asyncio.run(main()) == [["a"] * 3 + [None], ["b"] * 3 + [None]]
 

@@ -97,9 +97,10 @@ def make_alias() -> Iterator[Callable[..., Any]]:
 
     yield make
     for name in made:
-        connections[name].close()
-        if getattr(connections[name], "_connection_pools", {}).get(name):
-            connections[name].close_pool()
+        db: Any = connections[name]
+        db.close()
+        if db._connection_pools.get(name):
+            db.close_pool()
         del connections[name]
         del connections.settings[name]
 

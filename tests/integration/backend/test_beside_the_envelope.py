@@ -1,7 +1,7 @@
 """What leaves the schema's path aside for a while: nothing of one schema runs under another's."""
 
 import pytest
-from django.db import ProgrammingError, connection, transaction
+from django.db import DatabaseError, ProgrammingError, connection, transaction
 
 from appschema import schema_context
 from appschema.exceptions import UnsafeStatement
@@ -109,3 +109,17 @@ def test_after_a_path_is_taken_back_the_schemas_stands(alpha, back):
         execute("INSERT INTO box (item) VALUES ('x')")
     assert boxes("alpha") == ["x"]
     assert boxes("public") == []
+
+
+def test_a_text_that_ends_its_transaction_is_not_sent_twice():
+    with schema_context("public"):
+        with pytest.raises(DatabaseError, match="VACUUM"):
+            execute("INSERT INTO box (item) VALUES ('once'); COMMIT; VACUUM box")
+        assert boxes("public") == ["once"]
+
+
+def test_what_goes_alone_is_not_prepared(make_alias):
+    other = make_alias("other", server_side_binding=True, prepare_threshold=0)
+    with schema_context("alpha"), other.cursor() as cursor:
+        cursor.execute("VACUUM box")
+        assert cursor.cursor.statusmessage == "VACUUM"

@@ -236,7 +236,7 @@ def binary_execute(db: Any) -> list[Any]:
 def row_factory(db: Any) -> list[Any]:
     db.ensure_connection()
     with db.connection.cursor(row_factory=psycopg.rows.scalar_row) as cursor:
-        return cursor.execute("SELECT name FROM place").fetchall()
+        return list(cursor.execute("SELECT name FROM place"))
 
 
 @way
@@ -321,7 +321,7 @@ def test_nothing_of_the_schema_stays_on_the_session(name, mode):
 
 
 @pytest.mark.parametrize("prepare_threshold", [None, 0, 1], ids="prepare_threshold={}".format)
-@pytest.mark.parametrize("name", {**WAYS, **SERVER_SIDE_WAYS})
+@pytest.mark.parametrize("name", [*WAYS, *SERVER_SIDE_WAYS])
 def test_server_side_binding_carries_the_schema(name, mode, make_alias, prepare_threshold):
     db = make_alias("ssb", server_side_binding=True, prepare_threshold=prepare_threshold)
     visit(db, {**WAYS, **SERVER_SIDE_WAYS}[name], mode)
@@ -423,7 +423,7 @@ def schemas_of(relation: str) -> list[str]:
         return rows(cursor)
 
 
-def places_of_boxes() -> list[tuple[str, str]]:
+def places_of_boxes() -> Any:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT 'alpha', place FROM alpha.box UNION ALL SELECT 'beta', place FROM beta.box"

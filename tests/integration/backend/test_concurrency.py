@@ -16,7 +16,7 @@ from appschema.exceptions import NoActiveSchema
 from tests.sample.notes.models import Note
 
 
-def ask() -> str:
+def ask() -> Any:
     with connection.cursor() as cursor:
         cursor.execute("SELECT name FROM place")
         return cursor.fetchone()[0]
@@ -61,7 +61,7 @@ def test_one_decorated_function_serves_two_threads_at_once():
     step = Barrier(2, timeout=30)
 
     @schema_context("beta")
-    def decorated() -> str:
+    def decorated() -> Any:
         step.wait()
         found = ask()
         step.wait()
@@ -90,7 +90,7 @@ def test_thread_that_runs_in_a_copied_context_has_its_schema():
 
 @pytest.mark.parametrize("thread_sensitive", [True, False])
 def test_sync_to_async_carries_the_schema(thread_sensitive):
-    def closing() -> str:
+    def closing() -> Any:
         try:
             return ask()
         finally:
@@ -108,7 +108,7 @@ def test_sync_to_async_carries_the_schema(thread_sensitive):
 
 
 def test_async_to_sync_carries_the_schema_and_gives_back_what_was_activated():
-    async def inside() -> str | None:
+    async def inside() -> Any:
         return await sync_to_async(ask)()
 
     with schema_context("alpha"):
@@ -149,7 +149,7 @@ def test_asynchronous_orm_runs_in_the_schema():
 
 
 def test_task_made_inside_a_scope_keeps_it_after_the_scope_has_ended():
-    async def main() -> str:
+    async def main() -> Any:
         async with schema_context("alpha"):
             task = asyncio.create_task(sync_to_async(ask)())
         return await task

@@ -1,5 +1,7 @@
 """Introspection sees the current schema, and the default path where it is asked to."""
 
+from typing import Any
+
 import pytest
 from django.db import connection
 from django.db.models import ForeignKey
@@ -39,7 +41,8 @@ def test_table_of_one_schema_is_not_seen_in_another():
 
 def test_default_path_is_seen_where_asked():
     with schema_context("alpha"):
-        with connection.introspection.with_default_path():
+        introspection: Any = connection.introspection
+        with introspection.with_default_path():
             assert {"plans_plan", "notes_note"} <= tables()
         assert "plans_plan" not in tables()
 

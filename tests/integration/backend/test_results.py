@@ -161,7 +161,7 @@ def test_error_of_other_ways_points_as_by_the_stock_backend(method, make_alias):
     for db in (connection, stock):
         with pytest.raises((DatabaseError, psycopg.Error)) as caught:
             _fail(db, method)
-        error = caught.value.__cause__ or caught.value
+        error: Any = caught.value.__cause__ or caught.value
         found.append((str(error), error.diag.statement_position))
     assert found[0] == found[1]
 
@@ -181,15 +181,20 @@ def _fail(db: Any, method: str) -> None:
                 cursor.execute("SELECT\nnope FROM place")
 
 
+def _diagnostic(error: DatabaseError) -> psycopg.errors.Diagnostic:
+    assert isinstance(error.__cause__, psycopg.Error)
+    return error.__cause__.diag
+
+
 def test_error_keeps_its_other_fields():
     with pytest.raises(DatabaseError) as caught, connection.cursor() as cursor:
         cursor.execute("INSERT INTO notes_note (title) VALUES (%s)", ["x" * 200])
-    diag = caught.value.__cause__.diag
+    diag = _diagnostic(caught.value)
     assert diag.sqlstate == "22001"
     assert diag.severity == "ERROR"
     with pytest.raises(DatabaseError) as caught, connection.cursor() as cursor:
         cursor.execute("INSERT INTO notes_note (title, body) VALUES (nope, 'x')")
-    diag = caught.value.__cause__.diag
+    diag = _diagnostic(caught.value)
     assert diag.message_primary == 'column "nope" does not exist'
     assert diag.sqlstate == "42703"
 

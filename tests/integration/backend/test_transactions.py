@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import psycopg
 import pytest
@@ -11,7 +12,7 @@ from appschema import schema_context
 from appschema.exceptions import UnsafeStatement
 
 
-def ask(sql: str = "SELECT name FROM place", params=None) -> str:
+def ask(sql: str = "SELECT name FROM place", params: Any = None) -> Any:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return cursor.fetchone()[0]
