@@ -38,6 +38,7 @@ def new_schema(
     connection = connections[using]
     with transaction.atomic(using=using):
         with schema_context(PUBLIC):
+            _refuse_name_of_role(connection, name)
             row = _register(name, public_name, is_active, using)
             _create_schema(connection, name)
         load_receivers()
@@ -80,6 +81,18 @@ def _refuse_name_in_paths(name: str) -> None:
         raise InvalidSchemaName(
             f"The schema name {name!r} stands in APPSCHEMA_DEFAULT_PATH or is"
             " APPSCHEMA_EXTENSIONS_SCHEMA, so that every schema would see its tables. Choose another."
+        )
+
+
+def _refuse_name_of_role(connection: BaseDatabaseWrapper, name: str) -> None:
+    """Refuse the name of the role that connects: PostgreSQL's own search_path begins with it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s IN (session_user, current_user)", [name])
+        (is_role,) = cursor.fetchone()
+    if is_role:
+        raise InvalidSchemaName(
+            f"The schema name {name!r} is that of the database role in use, whose sessions begin in a"
+            " schema of that name. Choose another."
         )
 
 

@@ -240,7 +240,7 @@ def test_many_threads_find_the_right_rows(schema: Schema):
         try:
             if host == HOST:
                 forget_names()
-            return resolve(host).name
+            return str(resolve(host).name)
         finally:
             connection.close()
 

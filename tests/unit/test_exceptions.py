@@ -19,7 +19,7 @@ from appschema.exceptions import AppSchemaError, NoSchemaError, SchemaMissing, U
     ],
 )
 def test_an_error_about_a_name_survives_pickling(kind: type[AppSchemaError], attribute: str):
-    error = kind("acme")  # type: ignore[call-arg]
+    error = kind("acme")
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is kind
     assert getattr(copy, attribute) == "acme"

@@ -188,8 +188,8 @@ class EnvelopeMixin(_Cursor):
         try:
             return self._execute_carried(query, params, prepare=prepare, binary=binary)
         except (errors.ActiveSqlTransaction, errors.InvalidTransactionTermination):
-            # It has done nothing yet: with the envelope it was one transaction.
-            if not self._is_outside():
+            # It has done nothing yet: with the envelope it was one transaction, unless it ended it.
+            if not self._is_outside() or read_statement(_text_of(query, self)).ends_transaction:
                 raise
             return self._execute_alone(query, params)
         except psycopg.Error as error:

@@ -91,7 +91,9 @@ class DatabaseWrapperMixin(_Base):
         params = self.get_connection_params()
         path = envelope.path.replace("\\", "\\\\").replace(" ", "\\ ")
         params["options"] = f"{params.get('options', '')} -c search_path={path}".strip()
-        with Connection.connect(**{**params, "autocommit": True}) as connection:
+        # The envelope's statements go in one text, which cannot be prepared.
+        params |= {"autocommit": True, "prepare_threshold": None}
+        with Connection.connect(**params) as connection:
             connection.is_bare = True
             self._configure_connection(connection)
             found = connection.execute("SHOW search_path").fetchone()

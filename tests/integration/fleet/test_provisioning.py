@@ -385,3 +385,10 @@ def test_a_name_that_stands_in_the_path_of_all_schemas_is_refused(shop: Site):
         with pytest.raises(InvalidSchemaName, match="APPSCHEMA_DEFAULT_PATH"):
             shop.new("extensions")
     assert shop.rows("SELECT FROM pg_namespace WHERE nspname = 'extensions'") == []
+
+
+def test_the_name_of_the_role_in_use_is_refused(shop: Site):
+    ((role,),) = shop.rows("SELECT current_user::text")
+    with pytest.raises(InvalidSchemaName, match="database role in use"):
+        shop.new(role)
+    assert shop.rows("SELECT FROM pg_namespace WHERE nspname = current_user") == []
