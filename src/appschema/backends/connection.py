@@ -15,8 +15,9 @@ from weakref import WeakMethod
 import psycopg
 from psycopg import pq
 
-from .cursors import ServerSideCursor, in_envelope
+from .cursors import in_envelope
 from .envelope import Envelope
+from .named_cursors import ServerSideCursor
 from .transaction import TransactionPath
 
 if TYPE_CHECKING:

@@ -17,40 +17,33 @@ The current schema is read when a statement is sent, never when the cursor is ma
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from functools import cache, partial
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from django.db.backends.postgresql.base import CursorMixin
 from psycopg import errors, pq, sql
 from psycopg.adapt import Transformer
 from psycopg.client_cursor import ClientCursorMixin
 from psycopg.generators import execute, fetch
 
 from appschema.context import current_schema
-from appschema.exceptions import SchemaMissing, UnsafeStatement
-from appschema.names import MARKER_TABLE, PUBLIC
+from appschema.exceptions import UnsafeStatement
+from appschema.names import PUBLIC
 
 from .envelope import Envelope, make_envelope
+from .errors import hide_prefix, schema_error
 from .statement import read_statement
 from .transaction import TransactionPath
 
 if TYPE_CHECKING:
     _Cursor = psycopg.Cursor[Any]
-    _NamedCursor = psycopg.ServerCursor[Any]
 else:  # The mixins come before psycopg's classes, and must not bring a second copy of them.
-    _Cursor = _NamedCursor = object
+    _Cursor = object
 
 _IDLE = pq.TransactionStatus.IDLE
 _INERROR = pq.TransactionStatus.INERROR
 _FATAL = pq.ExecStatus.FATAL_ERROR
-_MISSING = re.compile(
-    rf'schema "(?P<schema>[^"]+)" does not exist|"(?P<marked>[^"]+)\.{MARKER_TABLE}"'
-)
-_LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
 
 
 class EnvelopeMixin(_Cursor):
@@ -161,7 +154,7 @@ class EnvelopeMixin(_Cursor):
             if result.status == _FATAL:
                 error = errors.error_from_result(result, encoding=self._encoding)
                 # A syntax error of the user's is the one result of the whole message.
-                _hide_prefix(error, self._prefix.decode())
+                hide_prefix(error, self._prefix.decode())
                 raise error
 
     def _raise_for_result(self, result: Any) -> Any:
@@ -169,7 +162,7 @@ class EnvelopeMixin(_Cursor):
             super()._raise_for_result(result)
         except psycopg.Error as error:
             if self._prefix:
-                _hide_prefix(error, self._prefix.decode())
+                hide_prefix(error, self._prefix.decode())
             raise
 
     def execute(
@@ -193,7 +186,7 @@ class EnvelopeMixin(_Cursor):
                 raise
             return self._execute_alone(query, params)
         except psycopg.Error as error:
-            raise _named(error) from error.__cause__
+            raise schema_error(error) from error.__cause__
 
     def _execute_carried(
         self, query: Any, params: Any, *, prepare: bool | None, binary: bool | None
@@ -204,7 +197,7 @@ class EnvelopeMixin(_Cursor):
         try:
             return super().executemany(query, params_seq, **kwargs)
         except psycopg.Error as error:
-            raise _named(error) from error.__cause__
+            raise schema_error(error) from error.__cause__
 
     def _is_outside(self) -> bool:
         """Tell whether the next statement would be a transaction of its own."""
@@ -234,7 +227,7 @@ class EnvelopeMixin(_Cursor):
                 self._results[:] = cursor._results
                 self._select_current_result(0)
         except psycopg.Error as error:
-            raise _named(error) from error.__cause__
+            raise schema_error(error) from error.__cause__
         return self
 
     def _start_copy_gen(self, statement: Any, params: Any = None) -> Any:
@@ -253,7 +246,7 @@ class EnvelopeMixin(_Cursor):
             try:
                 self._check_envelope(results[: len(envelope.statements)])
             except psycopg.Error as error:
-                raise _named(error) from None
+                raise schema_error(error) from None
             del results[: len(envelope.statements)]
         if len(results) != 1:
             raise psycopg.ProgrammingError("COPY cannot be mixed with other operations")
@@ -273,7 +266,7 @@ class EnvelopeMixin(_Cursor):
                 try:
                     self._check_envelope([result])
                 except psycopg.Error as error:
-                    raise _named(error) from None
+                    raise schema_error(error) from None
 
 
 class ClientBindingMixin(EnvelopeMixin):
@@ -362,93 +355,6 @@ class ServerBindingMixin(EnvelopeMixin):
         yield from super()._stream_send_gen(query, params, **kwargs)
 
 
-class NamedCursorMixin(EnvelopeMixin, _NamedCursor):
-    """For cursors that PostgreSQL holds, and that are fetched from in pages."""
-
-    _declared: Envelope | None = None
-
-    def _compose(self, query: Any) -> Envelope | None:
-        envelope = super()._compose(query)
-        self._declared = make_envelope(current_schema(), query.query)
-        return envelope
-
-    def execute(self, query: Any, params: Any = None, **kwargs: Any) -> Any:
-        try:
-            # Not EnvelopeMixin's: a DECLARE is never refused beside its envelope.
-            return super(EnvelopeMixin, self).execute(query, params, **kwargs)
-        except psycopg.Error as error:
-            raise _named(error) from error.__cause__
-
-    def _describe_gen(self) -> Any:
-        self._hidden = 0  # _declare_gen() has looked at the last result only, the DECLARE's
-        yield from super()._describe_gen()
-
-    def _fetch_gen(self, num: int | None) -> Any:
-        if self.closed or not self._described or not self._runs_code():
-            return (yield from super()._fetch_gen(num))
-        count = sql.SQL("ALL") if num is None else sql.Literal(num)
-        result = yield from self._command_gen(
-            sql.SQL("FETCH FORWARD {} FROM {}").format(count, sql.Identifier(self._name))
-        )
-        self.pgresult = result
-        self._tx.set_pgresult(result, set_loaders=False)
-        return self._tx.load_rows(0, result.ntuples, self._make_row)
-
-    def _scroll_gen(self, value: int, mode: str) -> Any:
-        if mode not in ("relative", "absolute") or not self._runs_code():
-            yield from super()._scroll_gen(value, mode)
-            return
-        absolute = sql.SQL("ABSOLUTE " if mode == "absolute" else "")
-        yield from self._command_gen(
-            sql.SQL("MOVE {}{} FROM {}").format(
-                absolute, sql.Literal(value), sql.Identifier(self._name)
-            )
-        )
-
-    def _runs_code(self) -> bool:
-        """Tell whether fetching evaluates the query: one that is held is evaluated already."""
-        return bool(self._pgconn.transaction_status == pq.TransactionStatus.INTRANS)
-
-    def _command_gen(self, command: sql.Composed) -> Any:
-        """Send a command on this cursor under the path of its DECLARE."""
-        # A cursor that somebody else declared is fetched under the current schema.
-        declared = self._declared or make_envelope(current_schema())
-        envelope = self._compose_inside(declared)
-        prefix = envelope.sql if envelope else b""
-        self._pgconn.send_query(prefix + command.as_bytes(self))
-        results = yield from execute(self._pgconn)
-        self._check_envelope(results)
-        return results[-1]
-
-
-class ServerSideCursor(
-    CursorMixin,
-    NamedCursorMixin,
-    ClientBindingMixin,
-    ClientCursorMixin[Any, Any],
-    psycopg.ServerCursor[Any],
-):
-    """The named cursor of ``QuerySet.iterator()``: DECLARE travels with its path."""
-
-
-class BoundServerSideCursor(CursorMixin, NamedCursorMixin, psycopg.ServerCursor[Any]):
-    """The same for ``server_side_binding``, inside a transaction.
-
-    The parameters of its DECLARE are bound by the server, so that the path goes ahead in a
-    message of its own.
-    """
-
-    def _start_query(self, query: Any = None) -> Any:
-        yield from super()._start_query(query)
-        if query is None:
-            return
-        # psycopg has composed it already: "DECLARE ... FOR" and the user's query.
-        composed = SimpleNamespace(query=query.as_bytes(self))
-        if envelope := self._compose(composed):
-            self._pgconn.send_query(envelope.sql)
-            self._check_envelope((yield from execute(self._pgconn)))
-
-
 @cache
 def in_envelope(factory: Any) -> Any:
     """Return the cursor class *factory* with the envelope."""
@@ -479,30 +385,3 @@ def _refuse_continued(schema_name: str | None, *, outside: bool) -> None:
         "The SQL text ends a transaction or rolls back to a savepoint and goes on with other"
         f" statements, which would not run in the schema {schema_name!r}. Send them separately."
     )
-
-
-def _named(error: psycopg.Error) -> Exception:
-    """Return the error to raise for *error*: by its name, if it is a missing schema."""
-    if error.sqlstate in ("3F000", "42P01") and (schema_name := current_schema()):
-        found = _MISSING.search(error.diag.message_primary or "")
-        if found and schema_name in found.groups():
-            return SchemaMissing(schema_name)
-    return error
-
-
-def _hide_prefix(error: psycopg.Error, prefix: str) -> None:
-    """Make the error point into the user's statement instead of the whole message."""
-    position = int(error.diag.statement_position or 0)
-    if not prefix or position <= len(prefix):
-        return
-    fields: dict[int, bytes | None] = {field: _field(error, field) for field in pq.DiagnosticField}
-    fields[pq.DiagnosticField.STATEMENT_POSITION] = str(position - len(prefix)).encode()
-    error._info = fields
-    lines = prefix.count("\n")
-    text = _LINE.sub(lambda line: f"LINE {int(line[1]) - lines}:", str(error), count=1)
-    error.args = (text, *error.args[1:])
-
-
-def _field(error: psycopg.Error, field: pq.DiagnosticField) -> bytes | None:
-    result = error.pgresult
-    return result.error_field(field) if result is not None else None

@@ -17,8 +17,8 @@ from psycopg.pq import Format, TransactionStatus
 from appschema.exceptions import UnsafeStatement
 
 from .connection import Connection, connection_in_envelope, without_envelope
-from .cursors import BoundServerSideCursor, ServerSideCursor
 from .envelope import Envelope
+from .named_cursors import BoundServerSideCursor, ServerSideCursor
 
 if TYPE_CHECKING:
     _Base = DatabaseWrapper

@@ -1,0 +1,44 @@
+"""PostgreSQL's errors, as if the envelope were not there."""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+from psycopg import pq
+
+from appschema.context import current_schema
+from appschema.exceptions import SchemaMissing
+from appschema.names import MARKER_TABLE
+
+_MISSING = re.compile(
+    rf'schema "(?P<schema>[^"]+)" does not exist|"(?P<marked>[^"]+)\.{MARKER_TABLE}"'
+)
+_LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
+
+
+def schema_error(error: psycopg.Error) -> Exception:
+    """Return the error to raise for *error*: by its name, if it is a missing schema."""
+    if error.sqlstate in ("3F000", "42P01") and (schema_name := current_schema()):
+        found = _MISSING.search(error.diag.message_primary or "")
+        if found and schema_name in found.groups():
+            return SchemaMissing(schema_name)
+    return error
+
+
+def hide_prefix(error: psycopg.Error, prefix: str) -> None:
+    """Make the error point into the user's statement instead of the whole message."""
+    position = int(error.diag.statement_position or 0)
+    if not prefix or position <= len(prefix):
+        return
+    fields: dict[int, bytes | None] = {field: _field(error, field) for field in pq.DiagnosticField}
+    fields[pq.DiagnosticField.STATEMENT_POSITION] = str(position - len(prefix)).encode()
+    error._info = fields
+    lines = prefix.count("\n")
+    text = _LINE.sub(lambda line: f"LINE {int(line[1]) - lines}:", str(error), count=1)
+    error.args = (text, *error.args[1:])
+
+
+def _field(error: psycopg.Error, field: pq.DiagnosticField) -> bytes | None:
+    result = error.pgresult
+    return result.error_field(field) if result is not None else None
