@@ -38,7 +38,7 @@ def flush_database(
     for name in [*schemas, PUBLIC] if active is None else [active]:
         with schema_context(name):
             tables = _tables_here(connection)
-            if name == PUBLIC and schemas:
+            if name == PUBLIC:
                 _delete_rows(connection, tables, reset_sequences=reset_sequences)
             else:
                 statements = connection.ops.sql_flush(
