@@ -14,8 +14,10 @@ from psycopg import errors
 from .conf import get_config
 from .context import schema_context
 from .exceptions import InvalidSchemaName, SchemaExists, UnknownSchema
-from .fleet.execute import NewSchemaExecutor, load_receivers, migrate_schema
+from .fleet.execute import migrate_schema
+from .fleet.new_schema import NewSchemaExecutor
 from .fleet.plan import Request
+from .fleet.receivers import load_receivers
 from .fleet.syncdb import create_unmigrated
 from .models import PublicName, Schema
 from .names import PUBLIC, normalise_public_name, quote_identifier, validate_schema_name

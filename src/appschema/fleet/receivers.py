@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.apps import apps
 from django.dispatch import Signal
+from django.utils.module_loading import module_has_submodule
 
 from appschema.placement import Placement
+
+
+def load_receivers() -> None:
+    """Import each app's ``management`` module, where apps connect to pre_ and post_migrate."""
+    for app_config in apps.get_app_configs():
+        if app_config.module and module_has_submodule(app_config.module, "management"):
+            import_module(".management", app_config.name)
 
 
 def send_placed(signal: Signal, placement: Placement, *, public: bool, **arguments: Any) -> None:

@@ -11,15 +11,11 @@ from django.core.management.commands.migrate import Command as DjangoMigrate
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from appschema.fleet.execute import (
-    Result,
-    load_receivers,
-    make_plan,
-    migrate_schema,
-    prune_records,
-    refuse_misplaced_tables,
-)
+from appschema.fleet.execute import Result, make_plan, migrate_schema
+from appschema.fleet.misplaced import refuse_misplaced_tables
 from appschema.fleet.plan import Request, SchemaPlan
+from appschema.fleet.prune import prune_records
+from appschema.fleet.receivers import load_receivers
 from appschema.fleet.report import raise_for_failures
 from appschema.fleet.run import migrate_fleet
 from appschema.fleet.selection import Selection, read_selection, select_schemas
