@@ -26,6 +26,12 @@ else:
     _Base = object
 
 
+_GO_DIRECTLY = (
+    "Run it over an alias that connects directly to PostgreSQL"
+    " ('manage.py migrate --database ALIAS')."
+)
+
+
 class DatabaseWrapperMixin(_Base):
     """A connection whose every statement carries the current schema."""
 
@@ -93,16 +99,33 @@ class DatabaseWrapperMixin(_Base):
         params["options"] = f"{params.get('options', '')} -c search_path={path}".strip()
         # The envelope's statements go in one text, which cannot be prepared.
         params |= {"autocommit": True, "prepare_threshold": None}
-        with Connection.connect(**params) as connection:
+        with self._connect_directly(params) as connection:
             connection.is_bare = True
             self._configure_connection(connection)
-            found = connection.execute("SHOW search_path").fetchone()
-            if not found or found[0] != envelope.path:
+            # The value alone proves nothing: behind a pooler another session may have been SET to
+            # it, and the statement may go to a third.
+            found = connection.execute(
+                "SELECT setting, source FROM pg_catalog.pg_settings WHERE name = 'search_path'"
+            ).fetchone()
+            if found != (envelope.path, "client"):
                 raise UnsafeStatement(
                     "PostgreSQL refuses this statement inside a transaction, and the connection"
                     f" {self.alias!r} loses startup options (its search_path is {found!r}), as a"
-                    " connection pooler does. Run it over an alias that connects directly."
+                    f" connection pooler does. {_GO_DIRECTLY}"
                 )
             if envelope.locked:
                 connection.execute(envelope.sql)
             yield connection
+
+    def _connect_directly(self, params: dict[str, Any]) -> psycopg.Connection[Any]:
+        try:
+            return Connection.connect(**params)
+        except psycopg.OperationalError as error:
+            # PgBouncer's words; the connection has no SQLSTATE to ask for.
+            if "unsupported startup parameter" not in str(error):
+                raise
+            raise UnsafeStatement(
+                "PostgreSQL refuses this statement inside a transaction, and the connection"
+                f" {self.alias!r} refuses startup options, as a connection pooler does: {error}"
+                f" {_GO_DIRECTLY}"
+            ) from error

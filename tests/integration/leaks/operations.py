@@ -21,7 +21,7 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from appschema import activate, current_schema, deactivate, schema_context
-from appschema.exceptions import NoActiveSchema, SchemaMissing
+from appschema.exceptions import NoActiveSchema, SchemaMissing, UnsafeStatement
 from appschema.names import PUBLIC, quote_identifier
 from tests.integration.leaks.oracle import LeakError, Rows, Scopes
 from tests.integration.leaks.witnesses import DECOY, GHOST, HALF, SCHEMAS
@@ -65,6 +65,11 @@ class Setting:
 
     alias: str = "default"
     without: frozenset[str] = frozenset()
+    inside: frozenset[str] = frozenset()
+    """Operations that keep something on the connection: here only inside a transaction."""
+
+    is_direct: bool = True
+    """Between here and PostgreSQL nothing stands that loses startup options."""
 
 
 @dataclass
@@ -106,6 +111,8 @@ class Worker:
         name, atomic = operation.name, self.level > 0
         if name in self.setting.without or name in self.without:
             return False
+        if name in self.setting.inside and not atomic:
+            return False
         if self.abroad and operation.keeps:
             return False
         if operation.outside and (atomic or self.in_driver_block):
@@ -136,7 +143,7 @@ class Worker:
 
     def pick(self) -> str | None:
         return self.random.choices(
-            (*SCHEMAS, PUBLIC, None, GHOST, HALF), (20, 20, 20, 20, 6, 6, 4, 8)
+            (*SCHEMAS, PUBLIC, None, GHOST, HALF), (*[80 / len(SCHEMAS)] * len(SCHEMAS), 6, 6, 4, 8)
         )[0]
 
     def pick_sound(self, *other_than: str) -> str:
@@ -863,8 +870,17 @@ def lose_schema(worker: Worker) -> None:
 
 def vacuum(worker: Worker) -> None:
     """PostgreSQL refuses it in a transaction; the table is one that only this schema has."""
-    if worker.is_sound:
-        _run(worker, f"VACUUM (SKIP_LOCKED) {quote_identifier(f'only_{worker.place}')}")
+    if not worker.is_sound:
+        return
+    text = f"VACUUM (SKIP_LOCKED) {quote_identifier(f'only_{worker.place}')}"
+    if worker.setting.is_direct:
+        _run(worker, text)
+        return
+    try:
+        _run(worker, text)
+    except UnsafeStatement:
+        return
+    raise LeakError(f"{text} relied on the session of a pooler")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,48 @@
+"""Behind PgBouncer no schema's rows show in another, whosever session a statement goes to.
+
+The operations are those of the test of leaks; they spoil the sessions that the clients share.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+
+import pytest
+
+from tests.integration.leaks.operations import OPERATIONS, Setting
+from tests.integration.leaks.run import Run
+
+FULL = bool(os.environ.get("APPSCHEMA_FULL"))
+SEED = os.environ.get("APPSCHEMA_LEAK_SEED") or (secrets.token_hex(4) if FULL else "1")
+
+# A named cursor outside of a transaction is held by the session.
+NAMED_CURSORS = frozenset({"open_cursor", "block_fetch"})
+TRANSACTIONS = frozenset(
+    {"block_driver", "set_path"} | {each.name for each in OPERATIONS if each.needs_atomic}
+)
+
+
+@pytest.mark.parametrize("pool_size", [1, 2])
+@pytest.mark.full
+def test_no_schema_leaks_in_transaction_mode(
+    conninfo: str, through_pgbouncer: Callable[..., str], pool_size: int
+):
+    setting = Setting(
+        through_pgbouncer("transaction", pool_size), inside=NAMED_CURSORS, is_direct=False
+    )
+    Run(SEED, 20_000 if FULL else 600, conninfo, tasks=20, setting=setting)()
+
+
+@pytest.mark.parametrize("pool_size", [1, 2])
+@pytest.mark.full
+def test_no_schema_leaks_in_statement_mode(
+    conninfo: str, through_pgbouncer: Callable[..., str], pool_size: int
+):
+    setting = Setting(
+        through_pgbouncer("statement", pool_size),
+        without=TRANSACTIONS | NAMED_CURSORS,
+        is_direct=False,
+    )
+    Run(SEED, 5_000 if FULL else 300, conninfo, tasks=0, setting=setting)()
