@@ -16,7 +16,7 @@ from appschema import schema_context
 from appschema.provisioning import drop_schema, new_schema
 from tests.integration.leaks.oracle import LeakError, Rows
 
-SCHEMAS = ("leak_a", "leak_b", "Leak-C", "leak_ü")
+SCHEMAS = ("leak_a", "leak_b", "Leak-C", "leak_ü", "leak_e", "LEAK_A", "8-leaks", "лик")
 GHOST = "leak_ghost"  # no such schema
 HALF = "leak_half"  # lags: it has no table of the both app
 DECOY = "leak_decoy"  # never current
@@ -96,6 +96,9 @@ def clean(conninfo: str) -> None:
             connection.execute(f"DELETE FROM \"{name}\".notes_note WHERE title LIKE 'w%'")
             if name != HALF:
                 connection.execute(f'DELETE FROM "{name}".leak_audit')
+        doomed = connection.execute("SELECT nspname FROM pg_namespace WHERE nspname ~ '^doomed_'")
+        for (name,) in doomed.fetchall():  # left by a run that has failed
+            connection.execute(f'DROP SCHEMA "{name}" CASCADE')
 
 
 def compare(conninfo: str, workers: Iterable[Rows]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.integration.leaks.operations import OPERATIONS, Setting
+from tests.integration.leaks.oracle import LeakError
 from tests.integration.leaks.run import Run
 
 FULL = bool(os.environ.get("APPSCHEMA_FULL"))
@@ -19,6 +20,10 @@ SEED = os.environ.get("APPSCHEMA_LEAK_SEED") or (secrets.token_hex(4) if FULL el
 
 # A named cursor outside of a transaction is held by the session.
 NAMED_CURSORS = frozenset({"open_cursor", "block_fetch"})
+# By these alone a session that one client has for itself does not leak.
+SAFE_IN_A_SESSION = frozenset(
+    {"block_schema", "enter", "leave", "switch", "ask_where", "read_notes", "create", "update"}
+)
 TRANSACTIONS = frozenset(
     {"block_driver", "set_path"} | {each.name for each in OPERATIONS if each.needs_atomic}
 )
@@ -46,3 +51,28 @@ def test_no_schema_leaks_in_statement_mode(
         is_direct=False,
     )
     Run(SEED, 5_000 if FULL else 300, conninfo, tasks=0, setting=setting)()
+
+
+SESSION_BASED = "tests.integration.leaks.session_variant"
+
+
+@pytest.mark.parametrize("pool_size", [1, 2])
+def test_the_same_test_fails_on_a_backend_that_keeps_the_schema_in_the_session(
+    conninfo: str, through_pgbouncer: Callable[..., str], pool_size: int
+):
+    using = through_pgbouncer("transaction", pool_size, ENGINE=SESSION_BASED)
+    setting = Setting(using, inside=NAMED_CURSORS, is_direct=False)
+    with pytest.raises(LeakError):
+        Run("1", 600, conninfo, tasks=0, setting=setting)()
+
+
+def test_it_is_pgbouncer_that_opens_the_leak_of_a_session(
+    conninfo: str, alias: Callable[..., str], through_pgbouncer: Callable[..., str]
+):
+    """With the same operations and the same seed."""
+    without = frozenset(each.name for each in OPERATIONS) - SAFE_IN_A_SESSION
+    direct = Setting(alias("session", ENGINE=SESSION_BASED), without)
+    Run("1", 600, conninfo, tasks=0, setting=direct)()
+    pooled = Setting(through_pgbouncer("transaction", 2, ENGINE=SESSION_BASED), without)
+    with pytest.raises(LeakError):
+        Run("1", 600, conninfo, tasks=0, setting=pooled)()
