@@ -1,7 +1,8 @@
 """`make demo`: a server if there is none, the tables, three customers with some rows, and the site.
 
-PORT            where the site listens on 127.0.0.1, 8000 if absent
+PORT            where the site listens on 127.0.0.1, 8000 if absent; 0 takes a free one
 DATABASE_URL    a database on a server of yours, in place of the embedded one
+DEMO_FILES      the directory of uploaded files; beside the embedded server's data if absent
 """
 
 import os
@@ -18,7 +19,7 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 from psycopg.conninfo import make_conninfo
 
-from demo import CUSTOMERS, LOGIN, PASSWORD
+from demo import CUSTOMERS, LOGIN, MEMBER, PASSWORD
 from tools.postgres import PostgresError, PostgresServer
 
 
@@ -54,10 +55,8 @@ def main() -> int:
 
 def bind(port: str) -> ThreadedWSGIServer:
     """Return a server that holds the port and does not answer yet."""
-    if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise DemoError(
-            f"PORT is {port!r}; use a number from 1 to 65535, as in 'make demo PORT=8001'."
-        )
+    if not port.isdecimal() or not 0 <= int(port) < 65536:
+        raise DemoError(f"PORT is {port!r}; use a number up to 65535, as in 'make demo PORT=8001'.")
     try:
         site = ThreadedWSGIServer(("127.0.0.1", int(port)), QuietHandler)
     except OSError as error:
@@ -112,9 +111,9 @@ def announce(port: int, url: str, seconds: float) -> None:
     hosts = "\n".join(f"  http://{name}.localhost:{port}/" for name in CUSTOMERS)
     print(
         f"\nReady in {seconds:.0f} s.\n\n"
-        f"The central site:\n  http://localhost:{port}/\n"
-        f"The customers, each with its own users, tasks and /admin/:\n{hosts}\n"
-        f"The login in each of them: {LOGIN} / {PASSWORD}\n"
+        f"The central site, with a sign-up for more:\n  http://localhost:{port}/\n"
+        f"The customers, each with its own users, tasks, files and /admin/:\n{hosts}\n"
+        f"The logins in each of them: {LOGIN} / {PASSWORD} (the owner) and {MEMBER} / {PASSWORD}\n"
         f"The database, for psql: '{url}'\n\n"
         "Press Ctrl-C to stop; the data are kept.",
         flush=True,

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from tools.database_url import django_database
+from tools.postgres import default_home
 
 DATABASES = {"default": django_database(os.environ.get("DATABASE_URL", "postgresql:///demo"))}
 INSTALLED_APPS = [
@@ -19,6 +20,8 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "appschema.middleware.FqdnMiddleware",
+    "demo.middleware.refuse_large_bodies",
+    "demo.middleware.content_security_policy",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -40,9 +43,36 @@ SECRET_KEY = "demo-only-" + "0" * 40
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
+PASSWORD_RESET_TIMEOUT = 60  # How long the link from the sign-up into the new workspace is good.
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"
+STATICFILES_DIRS = [Path(__file__).parent / "static"]
 USE_TZ = True
+# Each schema's files are in a directory of its own, and there is no MEDIA_URL: only a view, which asks who is there, gives them out.
+STORAGES = {
+    "default": {
+        "BACKEND": "appschema.isolation.storage.SchemaStorage",
+        "OPTIONS": {
+            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "OPTIONS": {
+                # Beside the data of the demo's own server: `make clean` removes both.
+                "location": os.environ.get("DEMO_FILES") or default_home() / "demo-files",
+                "directory_permissions_mode": 0o700,
+                "file_permissions_mode": 0o600,
+            },
+        },
+    },
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

@@ -1,10 +1,11 @@
 from django.contrib import admin
 
-from demo.tracker.models import Project, Task
+from demo.tracker.models import Attachment, Project, Task
 
 
 class TaskInline(admin.TabularInline):
     model = Task
+    fields = ["title", "status", "assignee", "due_date"]
     extra = 0
 
 
@@ -17,6 +18,16 @@ class ProjectAdmin(admin.ModelAdmin):
 
 @admin.register(Task)
 class TaskAdmin(admin.ModelAdmin):
-    list_display = ["title", "project", "assignee", "is_done"]
-    list_filter = ["is_done", "project"]
-    search_fields = ["title"]
+    list_display = ["title", "project", "status", "assignee", "due_date"]
+    list_filter = ["status", "project", "assignee"]
+    search_fields = ["title", "description"]
+
+
+@admin.register(Attachment)
+class AttachmentAdmin(admin.ModelAdmin):
+    # Files come in by the task's page, which knows the limits.
+    list_display = ["name", "task", "size", "uploaded_by", "created"]
+    fields = readonly_fields = ["name", "task", "size", "uploaded_by", "created"]
+
+    def has_add_permission(self, request: object) -> bool:
+        return False
