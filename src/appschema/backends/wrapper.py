@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -26,6 +27,7 @@ else:
     _Base = object
 
 
+_DJANGOS_CURSOR = "_django_curs_"
 _GO_DIRECTLY = (
     "Run it over an alias that connects directly to PostgreSQL"
     " ('manage.py migrate --database ALIAS')."
@@ -35,14 +37,17 @@ _GO_DIRECTLY = (
 class DatabaseWrapperMixin(_Base):
     """A connection whose every statement carries the current schema."""
 
-    guards_queries = False
-    """Set while a query is compiled to be run with no schema active (see ``compiler``)."""
+    runs_query = False
+    """Set while a query is compiled to be run, and not only to be shown (see ``compiler``)."""
 
     # Django connects through this name, and takes the classes of errors from it.
     Database = SimpleNamespace(**{**vars(psycopg), "connect": Connection.connect})  # type: ignore[assignment]
 
     @property
     def pool(self) -> Any:
+        # Django asks with every cursor; most projects have none.
+        if not self.settings_dict["OPTIONS"].get("pool"):
+            return None
         pool = super().pool
         if pool is not None:
             pool.connection_class = connection_in_envelope(pool.connection_class)
@@ -58,6 +63,10 @@ class DatabaseWrapperMixin(_Base):
     def create_cursor(self, name: str | None = None) -> Any:
         if not name:
             return super().create_cursor()
+        if name.startswith(_DJANGOS_CURSOR):
+            # Django's number is of the thread, and forked processes have the same: behind a pooler
+            # two of them could meet in one session, and one read the rows of the other's schema.
+            name = f"{_DJANGOS_CURSOR}{secrets.token_hex(8)}"
         # In autocommit mode the cursor outlives the statement's own transaction, and its DECLARE
         # must travel with the path: then the parameters are always merged into the text. Not so
         # inside psycopg's own block: its COMMIT would run the rest of the query under any path.
