@@ -1,0 +1,78 @@
+"""The benchmarks still run; what they measure is asserted nowhere."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.scale import GROWTH, PARTS, ROW_LEVEL, spread, write
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("benchmarks") / "scale.md"
+    # A server and a process of its own: the settings of the tests are read once, with one database.
+    command = [sys.executable, "-m", "benchmarks.scale", "--schemas", "0,3", "--tables", "4"]
+    done = subprocess.run(
+        [*command, "--fleet", "1,2", "--report", path],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return path.read_text()
+
+
+def rows(report: str) -> dict[str, list[str]]:
+    """The cells of each row of each table, by the row's first."""
+    found = {}
+    for line in report.splitlines():
+        if line.startswith("| ") and not line.startswith("| ---"):
+            first, *cells = line.strip("| ").split(" | ")
+            found[first] = cells
+    return found
+
+
+def test_the_report_of_scale_has_every_section(report):
+    assert tuple(re.findall(r"^## (\w+)$", report, re.MULTILINE)) == PARTS
+
+
+def test_the_report_of_scale_has_every_row_with_a_figure_for_the_last_step(report):
+    found = rows(report)
+    for title in [*GROWTH.values(), *ROW_LEVEL.values()]:
+        assert re.match(r"\d", found[title][-1]), title
+
+
+def test_what_can_be_counted_is_right_in_the_report_of_scale(report):
+    found = rows(report)
+    before, after = (int(each.split(",")[0]) for each in found[GROWTH["pg_attribute"]])
+    assert after > before
+    created = found["locks held by the transaction that creates one schema"]
+    dropped = found["locks held by the transaction that drops one"]
+    # A table with its identity, keys and TOAST: more locks than one, fewer than fifty.
+    assert 4 < int(created[0]) < 200
+    assert 4 < int(dropped[0]) < 200
+    assert found["schemas dropped in one transaction before `out of shared memory`"] == [
+        "more than 3"
+    ]
+    assert list(found)[-1] == "load of the machine"
+
+
+def test_a_section_that_is_measured_again_replaces_its_old_self_and_no_other(tmp_path):
+    path = tmp_path / "scale.md"
+    write(path, {"growth": "old growth", "fleet": "old fleet"})
+    write(path, {"growth": "new growth", "locks": "new locks"})
+    sections = path.read_text().split("\n## ")[1:]
+    assert sections == ["growth\n\nnew growth\n", "locks\n\nnew locks\n", "fleet\n\nold fleet\n"]
+
+
+def test_a_spread_is_the_median_the_least_and_the_most():
+    assert spread([0.001, 0.003, 0.1]) == "3.00 (1.00-100)"
+    assert spread([2.0], unit=1) == "2.00"
