@@ -226,7 +226,7 @@ class Site:
             wrapper.close()
 
     def value(self, query: str) -> Any:
-        row = self.admin.execute(query).fetchone()  # type: ignore[arg-type]
+        row = self.admin.execute(query).fetchone()
         return row[0] if row else None
 
     def some(self, count: int) -> list[str]:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory) -> str:
+def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("benchmarks") / "scale.md"
     # A server and a process of its own: the settings of the tests are read once, with one database.
     command = [sys.executable, "-m", "benchmarks.scale", "--schemas", "0,3", "--tables", "4"]
