@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from django.apps import AppConfig, apps
 from django.db.models import Model
@@ -46,9 +45,20 @@ class Tables:
     isolated: dict[str, type[Model]]
     both: dict[str, type[Model]]
 
+    # Asked for with every statement, so they are made once and not with each look.
+    in_schemas: dict[str, type[Model]] = field(init=False, repr=False, compare=False)
+    """The isolated and the both apps' tables together."""
+
+    names_of_both: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """The names of the both apps' tables."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "in_schemas", {**self.both, **self.isolated})
+        object.__setattr__(self, "names_of_both", tuple(self.both))
+
 
 _cached: tuple[object, Placement] | None = None
-_cached_tables: tuple[object, Tables] | None = None
+_cached_tables: tuple[object, Config, Tables] | None = None
 _NO_TABLES = Tables({}, {})
 
 
@@ -96,17 +106,14 @@ def get_tables() -> Tables:
     global _cached_tables
     if not apps.models_ready:
         return _NO_TABLES
-    placement = get_placement()
-    # Django returns one and the same list until a model is registered.
-    models = apps.get_models(include_auto_created=True, include_swapped=False)
-    key: Any = (models, placement)
-    if (
-        _cached_tables is None
-        or _cached_tables[0][0] is not models  # type: ignore[index]
-        or _cached_tables[0][1] is not placement  # type: ignore[index]
-    ):
-        _cached_tables = (key, _build_tables(models, placement))
-    return _cached_tables[1]
+    # Django returns one and the same list until a model is registered or the installed apps
+    # change; so this is two comparisons, with every statement.
+    models = apps.get_models(True, False)  # include_auto_created, include_swapped
+    config = get_config()
+    cached = _cached_tables
+    if cached is None or cached[0] is not models or cached[1] is not config:
+        cached = _cached_tables = (models, config, _build_tables(models, get_placement()))
+    return cached[2]
 
 
 def _build_tables(models: Iterable[type[Model]], placement: Placement) -> Tables:
