@@ -45,13 +45,14 @@ class EnvelopeConnectionMixin(_Connection):
         self.server_cursor_factory = ServerSideCursor
         self.transaction_path = TransactionPath()
 
-    def cursor(self, name: str = "", *, binary: bool = False, **kwargs: Any) -> Any:
+    def cursor(
+        self, name: str = "", *, binary: bool = False, row_factory: Any = None, **kwargs: Any
+    ) -> Any:
         if name or self.is_bare:
-            return super().cursor(name, binary=binary, **kwargs)
+            return super().cursor(name, binary=binary, row_factory=row_factory, **kwargs)
         self._check_connection_ok()
-        row_factory = kwargs.get("row_factory") or self.row_factory
         factory: Any = self.cursor_factory
-        cursor = in_envelope(factory)(self, row_factory=row_factory)
+        cursor = in_envelope(factory)(self, row_factory=row_factory or self.row_factory)
         if binary:
             cursor.format = pq.Format.BINARY
         return cursor

@@ -18,7 +18,7 @@ The current schema is read when a statement is sent, never when the cursor is ma
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -31,7 +31,7 @@ from appschema.context import current_schema
 from appschema.exceptions import UnsafeStatement
 from appschema.names import PUBLIC
 
-from .envelope import Envelope, make_envelope
+from .envelope import Envelope, Reading, envelope_of, make_envelope, read_template
 from .errors import hide_prefix, schema_error
 from .statement import read_statement
 from .transaction import TransactionPath
@@ -42,7 +42,9 @@ else:  # The mixins come before psycopg's classes, and must not bring a second c
     _Cursor = object
 
 _IDLE = pq.TransactionStatus.IDLE
+_INTRANS = pq.TransactionStatus.INTRANS
 _INERROR = pq.TransactionStatus.INERROR
+_TEXT = pq.Format.TEXT
 _FATAL = pq.ExecStatus.FATAL_ERROR
 
 
@@ -62,32 +64,44 @@ class EnvelopeMixin(_Cursor):
         path: TransactionPath = self._conn.transaction_path  # type: ignore[attr-defined]
         return path
 
-    def _start_query(self, query: Any = None) -> Any:
-        if self._pgconn.transaction_status == _IDLE:
-            self._transaction_path.begin()
-        self._hidden, self._prefix, self._opened = 0, b"", False
-        yield from super()._start_query(query)
-
     def _compose(self, query: Any) -> Envelope | None:
         """Return the envelope that *query* is to be sent in, if any."""
         if self._bare:
             return None
         template = getattr(query, "template", None) or query.query
-        statement = read_statement(template)
+        reading = read_template(template)
         schema_name = current_schema()
         status = self._pgconn.transaction_status
+        # The short way of nearly all statements, for speed: outside a transaction nothing is known
+        # of the path and nothing is to be remembered, and inside nothing may have changed.
+        if reading.is_plain and not self.own_schema_only and self._conn._pipeline is None:
+            envelope = envelope_of(schema_name, reading.tables)
+            if status == _IDLE:
+                return envelope
+            if status == _INTRANS and self._transaction_path.stands(
+                envelope.schema_name, envelope.path
+            ):
+                return envelope
+        return self._compose_with_care(query, reading, schema_name, status)
+
+    def _compose_with_care(
+        self, query: Any, reading: Reading, schema_name: str | None, status: int
+    ) -> Envelope | None:
+        statement = reading.statement
+        known = self._transaction_path
+        if status == _IDLE:
+            known.begin()
         if statement.continues:
             _refuse_continued(schema_name, outside=status == _IDLE)
-        known = self._transaction_path
         if statement.ends_transaction:
             known.forget()
         # A failed transaction accepts only what ends it, and that runs under the path which its
         # pending triggers belong to.
         if statement.blank or statement.controls or status == _INERROR:
             return None
-        envelope = make_envelope(
+        envelope = envelope_of(
             schema_name,
-            template,
+            reading.tables,
             default_path=not self.own_schema_only,
             creates_extension=statement.creates_extension,
         )
@@ -120,6 +134,7 @@ class EnvelopeMixin(_Cursor):
         if self._execmany_returning is not None and self._opened:
             return
         self._opened = True
+        self._hidden, self._prefix = 0, b""
         envelope = self._compose(query)
         if envelope is None:
             return
@@ -138,14 +153,21 @@ class EnvelopeMixin(_Cursor):
     def _send_in_envelope(self, query: Any) -> None:
         """Send *query* and its envelope as one message of the simple query protocol."""
         self._query = query
+        # A cursor may still hold what it had for a statement that was interrupted.
+        self._hidden, self._prefix = 0, b""
+        text = query.query
         if envelope := self._compose(query):
             self._hidden, self._prefix = len(envelope.statements), envelope.sql
-        self._pgconn.send_query(self._prefix + query.query)
+            text = envelope.sql + text
+        self._pgconn.send_query(text)
 
     def _check_results(self, results: list[Any]) -> None:
         if hidden := self._hidden:
             self._hidden = 0
-            self._check_envelope(results[:hidden])
+            # PostgreSQL stops at the first error: if a result of the statement itself is there,
+            # those of the envelope before it are good.
+            if len(results) <= hidden:
+                self._check_envelope(results)
             del results[:hidden]
         super()._check_results(results)
 
@@ -173,11 +195,9 @@ class EnvelopeMixin(_Cursor):
         prepare: bool | None = None,
         binary: bool | None = None,
     ) -> Any:
-        if isinstance(query, str | bytes) and self._is_outside():
-            text = query.encode() if isinstance(query, str) else query
-            statement = read_statement(text)
-            if statement.goes_alone or statement.of_the_server:
-                return self._execute_alone(query, params, of_the_server=statement.of_the_server)
+        if isinstance(query, str | bytes) and _may_go_alone(query) and self._is_outside():
+            of_the_server = read_statement(_text_of(query, self)).of_the_server
+            return self._execute_alone(query, params, of_the_server=of_the_server)
         try:
             return self._execute_carried(query, params, prepare=prepare, binary=binary)
         except (errors.ActiveSqlTransaction, errors.InvalidTransactionTermination):
@@ -194,6 +214,7 @@ class EnvelopeMixin(_Cursor):
         return super().execute(query, params, prepare=prepare, binary=binary)
 
     def executemany(self, query: Any, params_seq: Any, **kwargs: Any) -> Any:
+        self._opened = False
         try:
             return super().executemany(query, params_seq, **kwargs)
         except psycopg.Error as error:
@@ -239,7 +260,7 @@ class EnvelopeMixin(_Cursor):
         client.convert(statement, params or None)
         envelope = self._compose(client)
         prefix = envelope.sql if envelope else b""
-        self._query, self._prefix = client, prefix
+        self._query, self._prefix, self._hidden = client, prefix, 0
         self._pgconn.send_query(prefix + client.query)
         results = yield from execute(self._pgconn)
         if envelope:
@@ -275,12 +296,11 @@ class ClientBindingMixin(EnvelopeMixin):
     def _execute_send(
         self, query: Any, *, force_extended: bool = False, binary: bool | None = None
     ) -> None:
-        is_text = binary is False or (binary is None and self.format == pq.Format.TEXT)
-        if is_text and not self._conn._pipeline:
-            self._send_in_envelope(query)
-            return
         if self._conn._pipeline:
             self._queue(query)
+        elif binary is False or (binary is None and self.format == _TEXT):
+            self._send_in_envelope(query)
+            return
         super()._execute_send(query, force_extended=force_extended, binary=binary)
 
 
@@ -312,6 +332,7 @@ class ServerBindingMixin(EnvelopeMixin):
         self, pgq: Any, *, prepare: bool | None = None, binary: bool | None = None
     ) -> Any:
         self._ahead = True
+        self._hidden, self._prefix = 0, b""
         if self._conn._pipeline:
             self._queue(pgq)
         elif pgq.params or prepare or binary or self.format == pq.Format.BINARY:
@@ -364,6 +385,22 @@ def in_envelope(factory: Any) -> Any:
     mixin = ClientBindingMixin if client else ServerBindingMixin
     namespace = {"__module__": factory.__module__, "__doc__": factory.__doc__}
     return type(factory.__name__, (mixin, factory), namespace)
+
+
+def _may_go_alone(query: str | bytes) -> bool:
+    """Tell whether *query* is to be sent without the envelope's text, outside a transaction."""
+    if isinstance(query, str) and len(query) <= 10_000:
+        return _goes_alone_cached(query)
+    return _goes_alone(query)
+
+
+def _goes_alone(query: str | bytes) -> bool:
+    statement = read_statement(query.encode() if isinstance(query, str) else query)
+    return statement.goes_alone or statement.of_the_server
+
+
+# By the text as it is: to encode it first would cost more than the look.
+_goes_alone_cached = lru_cache(maxsize=4096)(_goes_alone)
 
 
 def _text_of(query: Any, cursor: Any) -> bytes:

@@ -17,12 +17,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
-from appschema.conf import Config, get_config
+from appschema.conf import get_config
 from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier
 from appschema.placement import get_tables
 
-from .statement import split_statements
+from .statement import Statement, read_statement, split_statements
 
 _FIRE_PENDING = (b"SET CONSTRAINTS ALL IMMEDIATE", b"SET CONSTRAINTS ALL DEFERRED")
 _MAKES_TABLE = re.compile(
@@ -120,40 +121,81 @@ def make_envelope(
     only the schema itself in the path. ``creates_extension`` puts the schema for extensions
     first: an extension belongs to the database and must outlive any one schema.
     """
+    tables = read_template(template).tables if template else ()
+    return envelope_of(
+        schema_name, tables, default_path=default_path, creates_extension=creates_extension
+    )
+
+
+def envelope_of(
+    schema_name: str | None,
+    tables: tuple[str, ...],
+    *,
+    default_path: bool = True,
+    creates_extension: bool = False,
+) -> Envelope:
+    """Return the envelope of a statement that names these both apps' tables."""
     config = get_config()
     if schema_name is None or schema_name == PUBLIC:
-        return _make(config, None, (), True, creates_extension)
-    both = tuple(get_tables().both)
-    tables = _named_tables(template, both) if both and template else ()
-    return _make(config, schema_name, tables, default_path, creates_extension)
+        schema_name, tables, default_path = None, (), True
+    # What it is made of, not the config itself, whose hash would be computed with each statement.
+    return _make(
+        schema_name,
+        tables,
+        config.default_path if default_path else (),
+        config.extensions_schema if creates_extension else None,
+    )
 
 
 @lru_cache(maxsize=4096)
 def _make(
-    config: Config,
     schema_name: str | None,
     tables: tuple[str, ...],
-    default_path: bool,
-    creates_extension: bool,
+    default_path: tuple[str, ...],
+    extensions_schema: str | None,
 ) -> Envelope:
     names = [PUBLIC if schema_name is None else schema_name]
-    if default_path:
-        names += [name for name in config.default_path if name not in names]
-    if creates_extension:
-        names = [config.extensions_schema, *(n for n in names if n != config.extensions_schema)]
+    names += [name for name in default_path if name not in names]
+    if extensions_schema is not None:
+        names = [extensions_schema, *(n for n in names if n != extensions_schema)]
     path = ", ".join([*map(quote_identifier, names), "pg_temp"])
     if schema_name is None:
         return Envelope(None, path, ())
     schema = quote_identifier(schema_name)
     locked = tuple(f"{schema}.{quote_identifier(table)}" for table in (MARKER_TABLE, *tables))
     # With another schema first in the path, no trigger of this one may be left to fire.
-    return Envelope(None if creates_extension else schema_name, path, locked)
+    return Envelope(None if extensions_schema is not None else schema_name, path, locked)
 
 
-def _named_tables(template: bytes, tables: tuple[str, ...]) -> tuple[str, ...]:
-    if len(template) > 10_000:
-        return _find_tables(template, tables)
-    return _find_tables_cached(template, tables)
+class Reading(NamedTuple):
+    """All that a statement's text decides about its envelope."""
+
+    statement: Statement
+
+    is_plain: bool
+    """Nothing in the text asks for more than the envelope in front of it."""
+
+    tables: tuple[str, ...]
+    """The both apps' tables that must be there before it is run."""
+
+
+_PLAIN = Statement()
+
+
+def read_template(template: bytes) -> Reading:
+    """Return what *template* decides, remembered for short ones."""
+    # One look into one memory for everything: this is asked with every statement. psycopg hands
+    # over the same bytes each time, whose hash Python keeps.
+    both = get_tables().names_of_both
+    return (_read_cached if len(template) <= 10_000 else _read)(template, both)
+
+
+def _read(template: bytes, both: tuple[str, ...]) -> Reading:
+    statement = read_statement(template)
+    return Reading(statement, statement == _PLAIN, _find_tables(template, both) if both else ())
+
+
+_read_cached = lru_cache(maxsize=4096)(_read)
 
 
 def _find_tables(template: bytes, tables: tuple[str, ...]) -> tuple[str, ...]:
@@ -177,9 +219,6 @@ def _find_tables(template: bytes, tables: tuple[str, ...]) -> tuple[str, ...]:
 def _names_in(text: bytes, tables: tuple[str, ...]) -> set[str]:
     found = {match.lower() for match in _pattern(tables).findall(text)}
     return {table for table in tables if table.encode().lower() in found} if found else set()
-
-
-_find_tables_cached = lru_cache(maxsize=4096)(_find_tables)
 
 
 @lru_cache(maxsize=8)

@@ -78,6 +78,9 @@ class Statement:
     controls: bool = False
     """It only begins, ends or marks a transaction."""
 
+    controls_within: bool = False
+    """Some statement of it begins, ends or marks a transaction."""
+
     ends_transaction: bool = False
     """It ends a transaction or rolls back to a savepoint, so a path that was set may be undone."""
 
@@ -137,6 +140,7 @@ def _read(text: bytes) -> Statement:
     return Statement(
         blank=not pieces,
         controls=bool(pieces) and all(controls),
+        controls_within=any(controls),
         ends_transaction=any(ends),
         continues=not all(controls[first_end:]),
         sets_path=sets_path,

@@ -12,7 +12,7 @@ from __future__ import annotations
 class TransactionPath:
     """The path of one connection's open transaction, as far as it is known."""
 
-    __slots__ = ("_carried", "_path", "_pending", "_users")
+    __slots__ = ("_carried", "_path", "_pending", "_schema_name", "_users")
 
     def __init__(self) -> None:
         self.begin()
@@ -22,6 +22,7 @@ class TransactionPath:
         self._carried: set[str | None] = set()
         self._pending: set[str | None] = set()
         self._path: str | None = None
+        self._schema_name: str | None = None
         self._users = False
 
     def forget(self) -> None:
@@ -38,7 +39,15 @@ class TransactionPath:
         self._carried.add(schema_name)
         self._pending = {schema_name}
         self._path = path
+        self._schema_name = schema_name
         self._users = False
+
+    def stands(self, schema_name: str | None, path: str) -> bool:
+        """Tell whether the last envelope was the same, and nothing has happened since.
+
+        Then ``carry`` would change nothing, and no triggers of others are pending.
+        """
+        return self._path == path and self._schema_name == schema_name and not self._users
 
     def yield_to_user(self) -> None:
         """The statement that is sent now may set a path of its own."""
