@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextvars import ContextVar
-from functools import partial, wraps
+from functools import lru_cache, partial, wraps
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar, cast
 
@@ -56,6 +56,16 @@ def _replace(schema_name: str | None) -> None:
     _scopes.set((*scopes[:-1], _Scope(owner, schema_name)))
 
 
+def _validated(schema_name: object) -> str:
+    # A scope is opened with every request, and what was found of a name stays true.
+    if type(schema_name) is str:
+        return _validated_before(schema_name)
+    return validate_active_name(schema_name)
+
+
+_validated_before = lru_cache(maxsize=4096)(validate_active_name)
+
+
 class schema_context:  # noqa: N801 - used like a function, as Django's own scopes are
     """A scope in which *schema_name* is the current schema: ``with``, ``async with`` or decorator.
 
@@ -69,7 +79,7 @@ class schema_context:  # noqa: N801 - used like a function, as Django's own scop
     __slots__ = ("schema_name",)
 
     def __init__(self, schema_name: str | None) -> None:
-        self.schema_name = None if schema_name is None else validate_active_name(schema_name)
+        self.schema_name = None if schema_name is None else _validated(schema_name)
 
     def __repr__(self) -> str:
         return f"schema_context({self.schema_name!r})"

@@ -18,7 +18,7 @@ from .context import schema_context
 from .exceptions import InvalidPublicName, NoSchemaError
 from .models import Schema
 from .names import PUBLIC, normalise_public_name
-from .resolver import is_remembered, resolve
+from .resolver import is_remembered, resolve_normal
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
@@ -77,7 +77,7 @@ class SchemaMiddleware:
             raise BadRequest(str(error)) from error
 
     def _find(self, name: str) -> Schema | None:
-        return None if name in get_config().public_names else resolve(name)
+        return None if name in get_config().public_names else resolve_normal(name)
 
     def _enter(self, request: HttpRequest, schema: Schema | None) -> schema_context:
         request.schema = schema  # type: ignore[attr-defined]

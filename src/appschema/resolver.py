@@ -75,7 +75,11 @@ def resolve(public_name: str) -> Schema:
     Raises ``NoSchemaError`` for a name that is unknown or whose schema is inactive, and
     ``InvalidPublicName``, without asking the database, for one that no host could have.
     """
-    name = normalise_public_name(public_name)
+    return resolve_normal(normalise_public_name(public_name))
+
+
+def resolve_normal(name: str) -> Schema:
+    """Do as ``resolve``, for a public name that ``normalise_public_name`` has returned."""
     entry = _memory.get(name) or _look_up(name)
     if entry.row is None:
         raise NoSchemaError(name)
