@@ -29,13 +29,35 @@ TRANSACTIONS = frozenset(
 )
 
 
-@pytest.mark.parametrize("pool_size", [1, 2])
+@pytest.mark.parametrize(
+    ("pool_size", "options", "without"),
+    [
+        pytest.param(1, {}, (), id="one session"),
+        pytest.param(2, {}, (), id="two sessions"),
+        pytest.param(
+            2,
+            {"server_side_binding": True},
+            ("stream", "_execute_two"),
+            id="parameters bound by the server",
+        ),
+        pytest.param(
+            2, {"pool": {"min_size": 1, "max_size": 30}}, (), id="Django's pool before it"
+        ),
+    ],
+)
 @pytest.mark.full
 def test_no_schema_leaks_in_transaction_mode(
-    conninfo: str, through_pgbouncer: Callable[..., str], pool_size: int
+    conninfo: str,
+    through_pgbouncer: Callable[..., str],
+    pool_size: int,
+    options: dict[str, object],
+    without: tuple[str, ...],
 ):
     setting = Setting(
-        through_pgbouncer("transaction", pool_size), inside=NAMED_CURSORS, is_direct=False
+        through_pgbouncer("transaction", pool_size, OPTIONS=options),
+        without=frozenset(without),
+        inside=NAMED_CURSORS,
+        is_direct=False,
     )
     Run(SEED, 20_000 if FULL else 600, conninfo, tasks=20, setting=setting)()
 
