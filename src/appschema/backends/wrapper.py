@@ -60,6 +60,12 @@ class DatabaseWrapperMixin(_Base):
         connection.is_bare = self.alias == NO_DB_ALIAS
         return connection
 
+    def _close(self) -> None:
+        if self.connection is not None and self.pool is not None:
+            # For the pool's check and reset, until somebody takes the connection again.
+            self.connection.is_bare = True
+        super()._close()  # type: ignore[misc]
+
     def create_cursor(self, name: str | None = None) -> Any:
         if not name:
             return super().create_cursor()
