@@ -14,11 +14,12 @@ class AppschemaConfig(AppConfig):
     def ready(self) -> None:
         from . import checks, resolver  # noqa: F401 - both register themselves
         from .fleet import records
-        from .isolation import memory
+        from .isolation import crossing, memory
         from .router import install
 
         records.place_records()
         memory.key_by_schema()
+        crossing.guard_crossing()
         install()
         setting_changed.connect(_reinstall, dispatch_uid="appschema.apps")
 

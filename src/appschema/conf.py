@@ -50,6 +50,9 @@ class Config:
     resolver_size: int = 10_000
     """How many public names a process remembers."""
 
+    refuse_crossing: bool = True
+    """Raise ``WrongSchema`` for an instance or a queryset of one schema that is used under another."""
+
 
 @cache
 def get_config() -> Config:
@@ -74,6 +77,8 @@ def get_config() -> Config:
             raise ImproperlyConfigured(
                 f"{_PREFIX}{name.upper()} is a number above zero, not {value!r}."
             )
+    if not isinstance(value := values.get("refuse_crossing", True), bool):
+        raise ImproperlyConfigured(f"{_PREFIX}REFUSE_CROSSING is True or False, not {value!r}.")
     if "public_names" in values:
         values["public_names"] = frozenset(map(normalise_public_name, values["public_names"]))
     return Config(**values)

@@ -4,6 +4,7 @@
     ├── InvalidSchemaName        a name that PostgreSQL could misread (also a ValueError)
     ├── InvalidPublicName        a public name that no host could have (also a ValueError)
     ├── NoActiveSchema           a query on an isolated model while no schema is active
+    ├── WrongSchema              an instance or a queryset of one schema is used under another
     ├── NoSchemaError            a public name that leads to no schema (also Django's Http404)
     ├── SchemaMissing            PostgreSQL has no such schema (also Django's ProgrammingError)
     ├── SchemaExists             a schema, row or public name that is to be created is there already
@@ -52,6 +53,10 @@ class InvalidPublicName(AppSchemaError, ValueError, CommandError):
 
 class NoActiveSchema(AppSchemaError, CommandError):
     """A query touches a model whose tables live in schemas, and none is active."""
+
+
+class WrongSchema(AppSchemaError, CommandError):
+    """An instance or a queryset of one schema is used under another; nothing was sent."""
 
 
 class NoSchemaError(_Named, Http404):

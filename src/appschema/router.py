@@ -1,6 +1,6 @@
 """The database router that keeps models out of where they are not placed.
 
-``appschema`` puts it before the project's own routers. It answers only "no" or nothing.
+``appschema`` puts it before the project's own routers. It refuses, or leaves the answer to them.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from contextvars import ContextVar
 
 from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model
 
 from .backends.wrapper import DatabaseWrapperMixin
 from .context import current_schema
+from .isolation.crossing import refuse_crossing, refuse_relation
 from .names import PUBLIC
 from .placement import APP_LABEL, get_placement
 
@@ -36,7 +38,22 @@ def is_ours(connection: BaseDatabaseWrapper) -> bool:
 
 
 class PlacementRouter:
-    """Refuses migrating, loading and dumping a model where its app is not placed."""
+    """Refuses a model where its app is not placed, and an instance of another schema.
+
+    Django asks for the database of a query with the instance that it starts from: that of a
+    related manager, of a foreign key that is followed, of ``save()`` and ``delete()``.
+    """
+
+    def db_for_read(
+        self, model: type[Model], instance: Model | None = None, **hints: object
+    ) -> None:
+        if instance is not None:
+            refuse_crossing(instance)
+
+    db_for_write = db_for_read
+
+    def allow_relation(self, obj1: Model, obj2: Model, **hints: object) -> None:
+        refuse_relation(obj1, obj2)
 
     def allow_migrate(self, db: str, app_label: str, **hints: object) -> bool | None:
         schema_name = current_schema()

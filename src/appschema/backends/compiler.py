@@ -1,4 +1,5 @@
-"""The SQL compilers, which refuse a query on isolated tables while no schema is active.
+"""The SQL compilers, which refuse a query on isolated tables while no schema is active, and one
+that was built under another schema.
 
 A compiler sees every table of the query that it compiles, those of subqueries through the
 compilers of theirs. Only running a query is refused: ``str(queryset.query)`` is not.
@@ -7,8 +8,7 @@ compilers of theirs. Only running a query is refused: ``str(queryset.query)`` is
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from django.db.backends.postgresql import compiler
@@ -17,6 +17,7 @@ from django.db.models.sql.query import RawQuery
 
 from appschema.context import current_schema
 from appschema.exceptions import NoActiveSchema
+from appschema.isolation.crossing import crosses, refuse_query_crossing
 from appschema.names import PUBLIC
 from appschema.placement import get_tables
 
@@ -26,45 +27,55 @@ else:
     _Base = object
 
 
+_NONE: dict[str, type[Model]] = {}
+
+
 class _GuardMixin(_Base):
     _named: list[str]
+    _watches = False
 
-    def __init__(self, query: Any, connection: Any, using: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(query, connection, using, *args, **kwargs)
+    def __init__(self, query: Any, connection: Any, using: Any, elide_empty: bool = True) -> None:
+        super().__init__(query, connection, using, elide_empty)
         # QuerySet.raw() makes a compiler only for its converters; its text is all there is to see.
-        if isinstance(query, RawQuery) and (guarded := _guarded_models()):
+        if isinstance(query, RawQuery) and _is_suspect(query):
             words = re.findall(r"\w+", str(query.sql))
             # PostgreSQL folds the case of a name that is not quoted.
-            _refuse([*words, *map(str.lower, words)], guarded)
+            _refuse([*words, *map(str.lower, words)], query)
 
     def execute_sql(self, *args: Any, **kwargs: Any) -> Any:
-        if not _guarded_models():
+        connection: Any = self.connection
+        found = connection.runs_query
+        connection.runs_query = True
+        try:
             return super().execute_sql(*args, **kwargs)
-        with _guarding(self.connection):
-            return super().execute_sql(*args, **kwargs)
+        finally:
+            connection.runs_query = found
 
     def get_from_clause(self) -> Any:
         # Called while the query is compiled: only now its count of references is right.
-        if _is_guarding(self.connection):
+        if self._watches:
             used = self.query.alias_refcount
             joins = self.query.alias_map.items()
             self._named = [join.table_name for alias, join in joins if used[alias]]
         return super().get_from_clause()
 
     def as_sql(self, *args: Any, **kwargs: Any) -> Any:
+        runs: bool = self.connection.runs_query  # type: ignore[attr-defined]
+        self._watches = runs and _is_suspect(self.query)
+        if not self._watches:
+            return super().as_sql(*args, **kwargs)
         self._named = []
         # A query that is empty for certain raises EmptyResultSet here, and is not run.
         found = super().as_sql(*args, **kwargs)
-        if _is_guarding(self.connection):
-            _refuse(self._named, _guarded_models())
+        _refuse(self._named, self.query)
         return found
 
 
 class _WritingGuardMixin(_GuardMixin):
     def as_sql(self, *args: Any, **kwargs: Any) -> Any:
         found = super().as_sql(*args, **kwargs)
-        if _is_guarding(self.connection):
-            _refuse([self.query.get_meta().db_table], _guarded_models())
+        if self._watches:
+            _refuse([self.query.get_meta().db_table], self.query)
         return found
 
 
@@ -88,30 +99,21 @@ class SQLAggregateCompiler(_GuardMixin, compiler.SQLAggregateCompiler):
     pass
 
 
-@contextmanager
-def _guarding(connection: Any) -> Iterator[None]:
-    found = connection.guards_queries
-    connection.guards_queries = True
-    try:
-        yield
-    finally:
-        connection.guards_queries = found
-
-
-def _is_guarding(connection: Any) -> bool:
-    return bool(connection.guards_queries)
-
-
 def _guarded_models() -> dict[str, type[Model]]:
     """Return the models, by table, that must not be queried under the current schema."""
     schema_name = current_schema()
     if schema_name is not None and schema_name != PUBLIC:
-        return {}
+        return _NONE
     tables = get_tables()
-    return tables.isolated if schema_name else {**tables.both, **tables.isolated}
+    return tables.isolated if schema_name else tables.in_schemas
 
 
-def _refuse(tables: Iterable[str], guarded: dict[str, type[Model]]) -> None:
+def _is_suspect(query: Any) -> bool:
+    return bool(_guarded_models()) or crosses(query)
+
+
+def _refuse(tables: Collection[str], query: Any) -> None:
+    guarded = _guarded_models()
     for table in tables:
         if model := guarded.get(table):
             label = model._meta.label
@@ -125,3 +127,5 @@ def _refuse(tables: Iterable[str], guarded: dict[str, type[Model]]) -> None:
                 " into 'with appschema.schema_context(NAME):'; on the command line type"
                 " 'manage.py inschema NAME COMMAND'."
             )
+    if crosses(query):
+        refuse_query_crossing(query, tables)

@@ -19,7 +19,7 @@ def key_by_schema() -> None:
     if apps.is_installed("django.contrib.contenttypes"):
         model = apps.get_model("contenttypes", "ContentType")
         for manager in (*model._meta.local_managers, *model._meta.managers):
-            manager._cache = _content_types  # type: ignore[attr-defined]  # noqa: SLF001
+            manager._cache = _content_types  # type: ignore[attr-defined]
     if apps.is_installed("django.contrib.sites"):
         module = vars(import_module("django.contrib.sites.models"))
         module["SITE_CACHE"] = _sites

@@ -24,7 +24,7 @@ _NOTHING = object()
 
 class DatabaseWrapper(base.DatabaseWrapper):
     ops_class = DatabaseOperations
-    guards_queries = False
+    runs_query = False
     _remembered: object = _NOTHING
     _controls = False
 

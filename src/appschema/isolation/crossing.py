@@ -1,0 +1,196 @@
+"""Instances and querysets that do not cross from one schema into another.
+
+An instance remembers the schema under which it was read or saved, in the alias of its database
+(``instance._state.db``): an alias is what Django hands to each instance anyway, so reading costs
+nothing more. A query remembers the schema under which it was built, or that none was active,
+and keeps it through every clone; the compilers look at it when it is run.
+
+Django has no setting, signal or hook at the places below. ``pre_delete`` would be one, at the
+price of its fast delete.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable
+from functools import cache, wraps
+from typing import Any
+
+from django.db.models import Model, QuerySet, query
+from django.db.models.query import RawQuerySet
+from django.db.models.sql.query import Query, RawQuery
+
+from appschema.conf import get_config
+from appschema.context import current_schema
+from appschema.exceptions import WrongSchema
+from appschema.placement import get_tables
+
+
+class BoundAlias(str):
+    """The alias of a database, and the schema in which it was used."""
+
+    __slots__ = ("schema_name",)
+    schema_name: str
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return bind_alias, (str(self), self.schema_name)
+
+
+@cache
+def bind_alias(alias: str, schema_name: str) -> BoundAlias:
+    """Return *alias* with the schema."""
+    bound = BoundAlias(alias)
+    bound.schema_name = schema_name
+    return bound
+
+
+def bind_here(alias: str) -> str:
+    """Return *alias* with the current schema, or alone when it is unset."""
+    schema_name = current_schema()
+    return str(alias) if schema_name is None else bind_alias(str(alias), schema_name)
+
+
+def refuse_crossing(instance: Model) -> None:
+    """Raise ``WrongSchema`` for an isolated instance that another schema than the current has.
+
+    One that is still to be added belongs to none; ``_state.adding = True`` says so of a copy.
+    """
+    state = instance._state
+    schema_name = getattr(state.db, "schema_name", None)
+    if schema_name is None or state.adding:
+        return
+    active = current_schema()
+    # With no schema active the query itself is refused, in words that fit better.
+    if active is None or active == schema_name or not get_config().refuse_crossing:
+        return
+    if instance._meta.db_table in get_tables().in_schemas:
+        raise WrongSchema(
+            f"This {instance._meta.label!r} with the primary key {instance.pk!r} belongs to the schema"
+            f" {schema_name!r}, and the current schema is {active!r}. Use it inside 'with"
+            f" appschema.schema_context({schema_name!r})'. For a copy in {active!r} set 'pk' to None"
+            " and '_state.adding' to True before you save it."
+        )
+
+
+def refuse_relation(one: Model, other: Model) -> None:
+    """Raise ``WrongSchema`` if the instances belong to different schemas."""
+    names = {getattr(each._state.db, "schema_name", None) for each in (one, other)}
+    if len(names - {None}) == 2:
+        refuse_crossing(one)
+        refuse_crossing(other)
+
+
+def refuse_query_crossing(built: Any, tables: Iterable[str]) -> None:
+    """Raise ``WrongSchema`` for a query on isolated tables built under another schema."""
+    active = current_schema()
+    placed = get_tables().in_schemas
+    for table in tables:
+        if model := placed.get(table):
+            raise WrongSchema(
+                f"This query on {model._meta.label!r} was built in the schema {built.schema_name!r}"
+                f" and is run in {active!r}. Build it where it is run or, if all schemas share it (a"
+                " class attribute, say), inside 'with appschema.schema_context(None)'."
+            )
+
+
+def crosses(built: Any) -> bool:
+    """Tell whether the query *built* was built under another schema than the current one."""
+    built_in = getattr(built, "schema_name", None)
+    return built_in is not None and built_in != current_schema() and get_config().refuse_crossing
+
+
+def guard_crossing() -> None:
+    """Let instances and queries remember their schema, and refuse them in another."""
+    for kind in (Query, RawQuery):
+        kind.schema_name = None  # type: ignore[union-attr]
+        _extend(kind, "__init__", _remembering)
+    _extend(RawQuery, "clone", _carrying)
+    _extend(Query, "check_query_object_type", _checking_value)
+    for owner in (QuerySet, RawQuerySet):
+        found: Any = vars(owner)["db"]
+        setattr(owner, "db", property(_binding(found.fget), doc=found.__doc__))  # noqa: B010 - mypy takes it for a method
+    _extend(Model, "save_base", _binding_saved)
+    # Save, bulk_create and bulk_update call it for each instance, before anything is sent.
+    _extend(Model, "_prepare_related_fields_for_save", _checking_all)
+    for name in ("delete", "refresh_from_db"):
+        _extend(Model, name, _checking)
+    _extend(query, "prefetch_one_level", _copying_lookup)
+
+
+def _extend(owner: Any, name: str, extend: Callable[[Any], Any]) -> None:
+    found = vars(owner)[name]
+    setattr(owner, name, wraps(found)(extend(found)))
+
+
+def _remembering(original: Any) -> Any:
+    def initialise(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        self.schema_name = current_schema()
+
+    return initialise
+
+
+def _carrying(original: Any) -> Any:
+    def clone(self: Any, *args: Any, **kwargs: Any) -> Any:
+        found = original(self, *args, **kwargs)
+        found.schema_name = self.schema_name
+        return found
+
+    return clone
+
+
+def _binding(original: Any) -> Any:
+    @wraps(original)
+    def db(self: Any) -> str:
+        return bind_here(original(self))
+
+    return db
+
+
+def _binding_saved(original: Any) -> Any:
+    def save_base(self: Model, *args: Any, **kwargs: Any) -> Any:
+        found = original(self, *args, **kwargs)
+        self._state.db = bind_here(self._state.db or "")
+        return found
+
+    return save_base
+
+
+def _checking(original: Any) -> Any:
+    def method(self: Model, *args: Any, **kwargs: Any) -> Any:
+        refuse_crossing(self)
+        return original(self, *args, **kwargs)
+
+    return method
+
+
+def _checking_all(original: Any) -> Any:
+    def method(self: Model, *args: Any, **kwargs: Any) -> Any:
+        refuse_crossing(self)
+        for related in self._state.fields_cache.values():
+            if isinstance(related, Model):
+                refuse_crossing(related)
+        return original(self, *args, **kwargs)
+
+    return method
+
+
+def _checking_value(original: Any) -> Any:
+    def check_query_object_type(self: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(value, Model):
+            refuse_crossing(value)
+        return original(self, value, *args, **kwargs)
+
+    return check_query_object_type
+
+
+def _copying_lookup(original: Any) -> Any:
+    # Django notes an instance in the queryset of a Prefetch, which a class attribute may hold for
+    # all requests: there the instance of another thread's schema would be found.
+    def prefetch_one_level(instances: Any, prefetcher: Any, lookup: Any, level: int) -> Any:
+        if lookup.queryset is not None:
+            lookup = copy.copy(lookup)
+            lookup.queryset._hints = dict(lookup.queryset._hints)
+        return original(instances, prefetcher, lookup, level)
+
+    return prefetch_one_level
