@@ -14,12 +14,14 @@ class AppschemaConfig(AppConfig):
     def ready(self) -> None:
         from . import checks, resolver  # noqa: F401 - both register themselves
         from .fleet import records
-        from .isolation import crossing, memory
+        from .isolation import crossing, memory, sessions, signing
         from .router import install
 
         records.place_records()
         memory.key_by_schema()
         crossing.guard_crossing()
+        signing.sign_by_schema()
+        sessions.bind_sessions()
         install()
         setting_changed.connect(_reinstall, dispatch_uid="appschema.apps")
 
