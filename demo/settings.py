@@ -57,6 +57,12 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"
 STATICFILES_DIRS = [Path(__file__).parent / "static"]
 USE_TZ = True
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "KEY_FUNCTION": "appschema.isolation.cache.make_key",
+    },
+}
 # Each schema's files are in a directory of its own, and there is no MEDIA_URL: only a view, which asks who is there, gives them out.
 STORAGES = {
     "default": {

@@ -27,7 +27,8 @@ class TaskAdmin(admin.ModelAdmin):
 class AttachmentAdmin(admin.ModelAdmin):
     # Files come in by the task's page, which knows the limits.
     list_display = ["name", "task", "size", "uploaded_by", "created"]
-    fields = readonly_fields = ["name", "task", "size", "uploaded_by", "created"]
+    fields = ["name", "task", "size", "uploaded_by", "created"]
+    readonly_fields = ["name", "task", "size", "uploaded_by", "created"]
 
     def has_add_permission(self, request: object) -> bool:
         return False

@@ -2,7 +2,9 @@
 
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
+from django.templatetags.static import static
 from django.urls import path
+from django.views.generic import RedirectView
 
 from demo.central.arrival import arrive
 from demo.tracker import views
@@ -26,4 +28,6 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     path("arrive/<int:pk>/<str:token>/", arrive, name="arrive"),  # From the sign-up, once.
     path("admin/", admin.site.urls),
+    # Browsers ask for it where a page names no icon, as the admin's do.
+    path("favicon.ico", RedirectView.as_view(url=static("icon.svg"))),
 ]

@@ -47,7 +47,7 @@ def project(request: HttpRequest, pk: int) -> HttpResponse:
     if form.is_valid():
         form.save()
         return redirect(found)
-    asked = TaskFilter(request.GET)
+    asked = TaskFilter(request.GET, auto_id="filter_%s")  # There are two forms on this page.
     tasks = found.tasks.select_related("assignee").annotate(files=Count("attachments"))
     shown = list(asked.apply(tasks))
     columns = [
