@@ -219,6 +219,17 @@ def django_suite() -> int:
     return worst
 
 
+def docs() -> int:
+    """Build the documentation; a warning is an error."""
+    python = str(make_environment(FIRST.lock, _python_for(FIRST)))
+    options = ["-W", "--keep-going", "-n", "-d", ".docs-build/read", "-b", "html"]
+    command = [python, "-m", "sphinx", *options, "docs", ".docs-build/html"]
+    status = subprocess.run(command, cwd=PROJECT, check=False).returncode
+    if not status:
+        print(f"Open {str(PROJECT / '.docs-build/html/index.html')!r}.")
+    return status
+
+
 def lock() -> int:
     """Compile `requirements/*.in` to the lock files again, with the newest versions."""
     python = str(make_environment("lock", _python_for(FIRST), install_project=False))
@@ -258,7 +269,13 @@ def lock() -> int:
 
 def clean() -> int:
     """Remove everything that the other targets made, the demo's data included."""
-    for path in (ENVIRONMENTS, REPORTS, PROJECT / ".cache", default_home()):
+    for path in (
+        ENVIRONMENTS,
+        REPORTS,
+        PROJECT / ".cache",
+        PROJECT / ".docs-build",
+        default_home(),
+    ):
         print(f"Removing {str(path)!r}.")
         shutil.rmtree(path, ignore_errors=True)
     return 0
@@ -398,6 +415,7 @@ TARGETS: dict[str, Callable[[], int]] = {
     "lint": lint,
     "format": format_,
     "django-suite": django_suite,
+    "docs": docs,
     "lock": lock,
     "clean": clean,
     "help": help_,

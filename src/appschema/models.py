@@ -81,6 +81,8 @@ class RegistryQuerySet(models.QuerySet[_Row]):
 
 
 class SchemaQuerySet(RegistryQuerySet["Schema"]):
+    """What ``Schema.objects`` offers beside Django's own methods."""
+
     def active(self) -> SchemaQuerySet:
         """Return the schemas whose public names are served."""
         return self.filter(is_active=True)

@@ -1,0 +1,44 @@
+"""What README.md and the pages show is run, block by block, in the order of the page."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs.conftest import Follow
+from tests.docs.pages import (
+    all_pages,
+    examples_of,
+    fences_of,
+    language_of,
+    name_of,
+    reason_not_run,
+)
+
+PAGES_WITH_BLOCKS = [page for page in all_pages() if examples_of(page, lambda _: None)]
+
+# Each has its reason in a comment before it; a new one has to be written here too.
+NOT_RUN = {"README.md": 2, "docs/quickstart.md": 1}
+
+
+# One project is made for all pages, so they are one worker's.
+@pytest.mark.xdist_group("docs")
+@pytest.mark.parametrize("page", PAGES_WITH_BLOCKS, ids=name_of)
+def test_what_the_page_shows_is_true(page: Path, follow: Follow):
+    project = follow(page)
+    listed = NOT_RUN.get(name_of(page), 0)
+    assert len(project.ran) == len(examples_of(page, lambda _: None)) - listed
+
+
+@pytest.mark.parametrize("page", all_pages(), ids=name_of)
+def test_no_block_escapes(page: Path):
+    examples = examples_of(page, lambda _: None)
+    shown = [each for each in examples if page.read_text()[each.region.start] in "`~"]
+    assert [language_of(each) for each in shown] == list(fences_of(page))
+
+
+def test_what_is_not_run_is_listed_with_a_reason():
+    found = {
+        name_of(page): sum(reason_not_run(each) is not None for each in examples_of(page, print))
+        for page in all_pages()
+    }
+    assert {name: count for name, count in found.items() if count} == NOT_RUN
