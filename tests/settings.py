@@ -30,6 +30,12 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
 ]
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "KEY_FUNCTION": "appschema.isolation.cache.make_key",
+    },
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Hashing costs more than everything else that a test of a login does.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
