@@ -132,7 +132,8 @@ def sign_up(visitors):
     """Return a function that signs up, and gives the answer."""
 
     def ask(workspace: str, **changes: str) -> Answer:
-        return visitors().post("/", **{"workspace": workspace, **GOOD, **changes})
+        visitor: Visitor = visitors()
+        return visitor.post("/", **{"workspace": workspace, **GOOD, **changes})
 
     return ask
 
@@ -281,7 +282,7 @@ def test_of_two_sign_ups_for_one_name_one_wins_and_the_other_gets_a_sentence(dem
     barrier = Barrier(2)
 
     def race(username: str) -> Answer:
-        visitor = visitors()
+        visitor: Visitor = visitors()
         visitor.get("/")
         barrier.wait()
         return visitor.post("/", workspace="soylent", **{**GOOD, "username": username})

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -107,7 +107,9 @@ def errors_of(page: "Page", label: str) -> str:
 def severe(page: "Page", first: dict[str, Any] | None = None) -> list[str]:
     """Return what axe calls serious or critical, in light by all its rules and in dark by that of colours."""
     found = []
-    for scheme, options in (("light", first or ALL), ("dark", COLOURS)):
+    schemes: tuple[tuple[Literal["light", "dark"], dict[str, Any]], ...]
+    schemes = (("light", first or ALL), ("dark", COLOURS))
+    for scheme, options in schemes:
         page.emulate_media(color_scheme=scheme)
         found += [
             f"{page.url} in {scheme}: {each['id']} at {node['target']}: {node['failureSummary']}"
@@ -233,8 +235,10 @@ def edit_a_task_badly(demo: Any, page: "Page") -> None:
 
 def upload_too_much(demo: Any, page: "Page") -> None:
     page.goto(f"{demo.address('acme')}/tasks/2/")
-    file = {"name": "large.bin", "mimeType": "", "buffer": bytes(2 * 1024 * 1024 + 1)}
-    page.get_by_label("File:").set_input_files([file])
+    content = bytes(2 * 1024 * 1024 + 1)
+    page.get_by_label("File:").set_input_files(
+        {"name": "large.bin", "mimeType": "", "buffer": content}
+    )
     page.get_by_role("button", name="Upload").click()
 
 
