@@ -230,6 +230,16 @@ def docs() -> int:
     return status
 
 
+def benchmarks() -> int:
+    """Measure what a request costs beside plain Django; BENCHMARK_ARGS is passed on, DATABASE_URL is honoured."""
+    needs = Cell("benchmarks", "benchmarks", ((3, 12), (3, 13), (3, 14)), (EMBEDDED,))
+    python = make_environment(needs.lock, _python_for(needs))
+    arguments = shlex.split(os.environ.get("BENCHMARK_ARGS", ""))
+    return subprocess.run(
+        [python, "-m", "benchmarks.requests", *arguments], cwd=PROJECT, check=False
+    ).returncode
+
+
 def lock() -> int:
     """Compile `requirements/*.in` to the lock files again, with the newest versions."""
     python = str(make_environment("lock", _python_for(FIRST), install_project=False))
@@ -416,6 +426,7 @@ TARGETS: dict[str, Callable[[], int]] = {
     "format": format_,
     "django-suite": django_suite,
     "docs": docs,
+    "benchmarks": benchmarks,
     "lock": lock,
     "clean": clean,
     "help": help_,

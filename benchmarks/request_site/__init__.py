@@ -1,0 +1,1 @@
+"""One small site that can be served by each of the packages that are compared."""
