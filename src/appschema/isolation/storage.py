@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from os import PathLike
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import File
@@ -28,13 +28,15 @@ class SchemaFileName(str):
     __slots__ = ("schema_name",)
     schema_name: str
 
-    def __new__(cls, name: str, schema_name: str) -> Self:
-        self = super().__new__(cls, name)
-        self.schema_name = schema_name
-        return self
+    def __reduce__(self) -> tuple[Any, ...]:
+        return bind_name, (str(self), self.schema_name)
 
-    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
-        return type(self), (str(self), self.schema_name)
+
+def bind_name(name: str, schema_name: str) -> SchemaFileName:
+    """Return the name of a file with the schema that it belongs to."""
+    bound = SchemaFileName(name)
+    bound.schema_name = schema_name
+    return bound
 
 
 def directory_of(schema_name: str) -> str:
@@ -136,7 +138,7 @@ class SchemaStorage(Storage):
         if name is None:
             name = cast(str, content.name)
         stored = self.wrapped.save(self._add(name), content, max_length=self._longer(max_length))
-        return SchemaFileName(self._remove(stored, of=name), cast(str, current_schema()))
+        return bind_name(self._remove(stored, of=name), cast(str, current_schema()))
 
     def delete(self, name: str) -> None:
         self.wrapped.delete(self._add(name))
