@@ -140,6 +140,20 @@ class schema_context:  # noqa: N801 - used like a function, as Django's own scop
         return cast(F, wrapper)
 
 
+def in_current_schema(function: F) -> F:
+    """Return *function* bound to the schema that is current now, or to none if it is unset.
+
+    For what is called later or elsewhere: a callback, the target of a thread, the work of an
+    executor. Functions, coroutine functions and generator functions are taken, as by
+    ``schema_context``, and any other callable.
+    """
+    scope = schema_context(current_schema())
+    if isinstance(function, type):
+        # Nobody means to decorate the class: what is given away is a call of it.
+        return cast(F, scope(lambda *args, **kwargs: function(*args, **kwargs)))  # noqa: PLW0108
+    return scope(function)
+
+
 def _generator_in(
     name: str | None, function: Callable[..., Generator[Any, Any, Any]]
 ) -> Callable[..., Generator[Any, Any, Any]]:

@@ -6,12 +6,20 @@ anything else than the host name.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import cast
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.core.exceptions import BadRequest
-from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.http import (
+    FileResponse,
+    HttpRequest,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    StreamingHttpResponse,
+)
+from django.urls import get_resolver
 
 from .conf import get_config
 from .context import schema_context
@@ -39,6 +47,11 @@ class SchemaMiddleware:
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
+        # What the URLconf imports may build querysets that all requests share. Django would import
+        # it inside the first request, and they would belong to that visitor's schema.
+        with schema_context(None):
+            for urlconf in (None, get_config().public_urlconf):
+                _ = get_resolver(urlconf).url_patterns
 
     def get_public_name(self, request: HttpRequest) -> str:
         """Return the public name of *request*; override this one. It must not do I/O."""
@@ -54,8 +67,9 @@ class SchemaMiddleware:
             schema = self._find(name)
         except NoSchemaError:
             return self._refuse()
-        with self._enter(request, schema):
-            return cast(HttpResponseBase, self.get_response(request))
+        with self._enter(request, schema) as scope:
+            response = cast(HttpResponseBase, self.get_response(request))
+            return _keep(response, scope)
 
     async def _respond_async(self, request: HttpRequest) -> HttpResponseBase:
         name = self._normal_name(request)
@@ -67,8 +81,9 @@ class SchemaMiddleware:
                 schema = await sync_to_async(self._find)(name)
         except NoSchemaError:
             return self._refuse()
-        with self._enter(request, schema):
-            return await cast(Awaitable[HttpResponseBase], self.get_response(request))
+        with self._enter(request, schema) as scope:
+            response = await cast(Awaitable[HttpResponseBase], self.get_response(request))
+            return _keep(response, scope)
 
     def _normal_name(self, request: HttpRequest) -> str:
         try:
@@ -92,6 +107,34 @@ class SchemaMiddleware:
         if target := get_config().schema_redirect:
             return HttpResponseRedirect(target)
         raise  # noqa: PLE0704 - the error that is being handled
+
+
+def _keep(response: HttpResponseBase, scope: schema_context) -> HttpResponseBase:
+    """Let what the server asks of *response* later run in the request's schema as well.
+
+    That is the body that is streamed, and closing, with which ``request_finished`` is sent.
+    """
+    response.close = partial(_run_in, scope.schema_name, response.close)  # type: ignore[method-assign]
+    # The file of a FileResponse, which the server may send by itself, asks no database.
+    if isinstance(response, StreamingHttpResponse) and not isinstance(response, FileResponse):
+        each: Any = _each_async if response.is_async else _each
+        steps = schema_context(scope.schema_name)(each)
+        response.streaming_content = steps(response.streaming_content)
+    return response
+
+
+def _run_in(schema_name: str | None, function: Callable[[], object]) -> None:
+    with schema_context(schema_name):
+        function()
+
+
+def _each(content: Iterable[Any]) -> Iterator[Any]:
+    yield from content
+
+
+async def _each_async(content: AsyncIterable[Any]) -> AsyncIterator[Any]:
+    async for part in content:
+        yield part
 
 
 class FqdnMiddleware(SchemaMiddleware):

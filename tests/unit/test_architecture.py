@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
 # Top down. A module imports from its own layer and from those below, never from above.
 LAYERS = [
     {"apps"},
-    {"management", "admin", "middleware", "checks", "testing"},
+    {"management", "admin", "middleware", "checks", "testing", "concurrency", "tasks"},
     {"provisioning"},
     {"fleet"},
     {"resolver"},
@@ -110,5 +110,11 @@ def test_the_page_shows_each_module():
 
 
 def test_the_public_names_are_these():
-    assert appschema.__all__ == ["activate", "current_schema", "deactivate", "schema_context"]
+    assert appschema.__all__ == [
+        "activate",
+        "current_schema",
+        "deactivate",
+        "in_current_schema",
+        "schema_context",
+    ]
     assert all(hasattr(appschema, name) for name in appschema.__all__)

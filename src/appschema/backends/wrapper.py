@@ -15,6 +15,7 @@ from django.db.backends.postgresql.base import TIMESTAMPTZ_OID, DatabaseWrapper
 from django.db.backends.postgresql.psycopg_any import register_tzloader
 from psycopg.pq import Format, TransactionStatus
 
+from appschema.context import in_current_schema
 from appschema.exceptions import UnsafeStatement
 
 from .connection import Connection, connection_in_envelope, without_envelope
@@ -29,8 +30,7 @@ else:
 
 _DJANGOS_CURSOR = "_django_curs_"
 _GO_DIRECTLY = (
-    "Run it over an alias that connects directly to PostgreSQL"
-    " ('manage.py migrate --database ALIAS')."
+    "Run it with settings that connect directly to PostgreSQL; docs/how-to/poolers.md shows them."
 )
 
 
@@ -86,6 +86,10 @@ class DatabaseWrapperMixin(_Base):
             register_tzloader(self.timezone, cursor)
         return cursor
 
+    def on_commit(self, func: Any, robust: bool = False) -> None:
+        # The scope in which it is registered has often ended before the COMMIT.
+        super().on_commit(in_current_schema(func) if callable(func) else func, robust)
+
     def _configure_connection(self, connection: Any) -> bool:
         with without_envelope(connection):
             return bool(super()._configure_connection(connection))  # type: ignore[misc]
@@ -132,7 +136,7 @@ class DatabaseWrapperMixin(_Base):
                 connection.execute(envelope.sql)
             yield connection
 
-    def _connect_directly(self, params: dict[str, Any]) -> psycopg.Connection[Any]:
+    def _connect_directly(self, params: dict[str, Any]) -> Connection:
         try:
             return Connection.connect(**params)
         except psycopg.OperationalError as error:
