@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import ROOT
-from tests.docs.project import Project
+from tests.docs.project import Forks, Project
 
 _numbers = itertools.count()
 
@@ -18,9 +18,16 @@ def _name() -> str:
 
 
 @pytest.fixture(scope="session")
-def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    forks = Forks(tmp_path_factory.mktemp("forks") / "output")
+    yield forks
+    forks.stop()
+
+
+@pytest.fixture(scope="session")
+def quickstart(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """The project of somebody who has followed the quickstart to its end."""
-    project = Project(tmp_path_factory.mktemp("quickstart"), _name())
+    project = Project(tmp_path_factory.mktemp("quickstart"), _name(), forks)
     try:
         project.follow(ROOT / "docs/quickstart.md")
         yield project
@@ -29,9 +36,9 @@ def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> Iterator[Project]:
+def empty(forks: Forks, tmp_path: Path) -> Iterator[Project]:
     """An empty directory, and the name of a database that is not there."""
-    project = Project(tmp_path, _name())
+    project = Project(tmp_path, _name(), forks)
     yield project
     project.drop()
 

@@ -1,9 +1,11 @@
 """The project of somebody who follows a page: what the page says is done, block by block.
 
 A block of Python that begins with a comment of a file's name is that file ("at its end": is added
-to it), one that only sets settings is added to shop/settings.py, and another one is run by Python in the
-project; a block of text is what the commands before it print. Three commands are done in another way: `createdb` by SQL, `runserver` on a free port, and
-`curl` by Python, since the name of the database and the port must be free in the tests.
+to it), one that only sets settings is added to shop/settings.py, and another one is run by Python
+in the project; a block of text is what the commands before it print, and a command that ends in
+"# fails" has to fail. Some commands are done in another way: `python FILE` in a fork of a Python
+that has imported Django, `createdb` by SQL, `runserver` on a free port and `curl` by Python, since
+the name of the database and the port must be free in the tests.
 """
 
 import ast
@@ -33,16 +35,55 @@ from tests.docs.pages import examples_of, language_of, name_of, reason_not_run
 from tests.server import URL
 
 INTERPRETER = Path(__file__).with_name("interpreter.py")
+DUMP_SETTINGS = Path(__file__).with_name("dump_settings.py")
+FORKS = Path(__file__).with_name("forks.py")
 DATABASE = "shop"  # As the pages call it.
 _FILE = re.compile(r"(?:#|--) (?P<path>[\w./]+\.\w+)(?P<end>, at its end)?\n")
 _LIBPQ = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD"}
 
 
+def environment() -> dict[str, str]:
+    """Return what the commands of a page find in the environment: the server, and no settings."""
+    given = conninfo_to_dict(os.environ[URL])
+    server = {name: str(given[key]) for key, name in _LIBPQ.items() if given.get(key)}
+    others = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("DJANGO_", "PG", "PYTEST_"))
+    }
+    return {
+        **others,
+        **server,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(Path(appschema.__file__).parents[1]),
+        "PYTHONWARNINGS": "error",
+        "PYTHONUNBUFFERED": "1",
+        "DJANGO_COLORS": "nocolor",
+    }
+
+
+class Forks:
+    """A process that runs `python FILE ...` in forks of itself, which spares the imports."""
+
+    def __init__(self, output: Path) -> None:
+        self._output = output
+        self._process = _python([FORKS])
+
+    def run(self, words: list[str], directory: Path) -> tuple[int, str]:
+        """Return the exit code, and all that was printed."""
+        order = {"words": words, "directory": str(directory), "output": str(self._output)}
+        code = int(_send(self._process, order))
+        return code, self._output.read_text()
+
+    def stop(self) -> None:
+        self._process.communicate()
+
+
 class Project:
     """A directory and a database in which the blocks of pages are run."""
 
-    def __init__(self, directory: Path, database: str) -> None:
-        self.directory, self.database = directory, database
+    def __init__(self, directory: Path, database: str, forks: Forks) -> None:
+        self.directory, self.database, self.forks = directory, database, forks
         self.ran: list[Example] = []
         self.output = ""
         self._python: subprocess.Popen[str] | None = None
@@ -81,7 +122,7 @@ class Project:
         _administrate("CREATE DATABASE {} TEMPLATE {}", database, self.database)
         settings = directory / "shop/settings.py"
         settings.write_text(settings.read_text().replace(self.database, database))
-        return Project(directory, database)
+        return Project(directory, database, self.forks)
 
     def drop(self) -> None:
         self.stop()
@@ -94,25 +135,6 @@ class Project:
                 process.terminate()
                 process.communicate()
         self._python = self._server = None
-
-    @property
-    def environment(self) -> dict[str, str]:
-        given = conninfo_to_dict(os.environ[URL])
-        server = {name: str(given[key]) for key, name in _LIBPQ.items() if given.get(key)}
-        others = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("DJANGO_", "PG", "PYTEST_"))
-        }
-        return {
-            **others,
-            **server,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(Path(appschema.__file__).parents[1]),
-            "PYTHONWARNINGS": "error",
-            "PYTHONUNBUFFERED": "1",
-            "DJANGO_COLORS": "nocolor",
-        }
 
     def _write(self, name: str, source: str, *, at_end: bool) -> None:
         path = self.directory / name
@@ -135,9 +157,9 @@ class Project:
 
     def settings(self) -> dict[str, Any]:
         """Return the project's settings as Django has loaded them."""
-        done = self._start("python", "-c", DUMP_SETTINGS)
-        assert done.returncode == 0, done.stdout
-        return dict(pickle.loads(bytes.fromhex(done.stdout)))
+        code, printed = self.forks.run([str(DUMP_SETTINGS)], self.directory)
+        assert code == 0, printed
+        return dict(pickle.loads(bytes.fromhex(printed)))
 
     def _type(self, line: str, where: str) -> str:
         words = shlex.split(line, comments=True)
@@ -158,21 +180,25 @@ class Project:
             case ["python", "manage.py", "runserver"]:
                 self._serve()
                 return ""
-        done = self._start(*words)
-        assert (done.returncode != 0) == fails, f"{where}: {line}\n{done.stdout}"
-        return done.stdout
+            case ["python", *arguments]:
+                code, printed = self.forks.run(arguments, self.directory)
+            case _:
+                code, printed = self._start(words)
+        assert (code != 0) == fails, f"{where}: {line}\n{printed}"
+        return printed
 
-    def _start(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+    def _start(self, words: list[str]) -> tuple[int, str]:
+        done = subprocess.run(
             words,
             cwd=self.directory,
-            env=self.environment,
+            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
         )
+        return done.returncode, done.stdout
 
     def _serve(self) -> None:
         with socket.socket() as probe:
@@ -181,7 +207,7 @@ class Project:
         self._server = subprocess.Popen(
             ["python", "manage.py", "runserver", "--noreload", f"127.0.0.1:{self._port}"],
             cwd=self.directory,
-            env=self.environment,
+            env=environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -208,21 +234,9 @@ class Project:
 
     def _ask(self, kind: str, source: str, where: str, line: int) -> str:
         if self._python is None:
-            self._python = subprocess.Popen(
-                [sys.executable, INTERPRETER],
-                cwd=self.directory,
-                env=self.environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-        assert self._python.stdin
-        assert self._python.stdout
+            self._python = _python([INTERPRETER], self.directory)
         order = {"kind": kind, "source": source, "where": where, "line": line}
-        self._python.stdin.write(json.dumps(order) + "\n")
-        self._python.stdin.flush()
-        answered = self._python.stdout.readline()
-        assert answered, f"{where}: Python ended"
+        answered = _send(self._python, order)
         answer = json.loads(answered)
         assert answer["error"] is None, f"{where}\n{answer['error']}"
         return str(answer["printed"])
@@ -232,14 +246,6 @@ class Project:
         flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
         assert checker.check_output(expected, self.output, flags), f"{where}:\n{self.output}"
 
-
-DUMP_SETTINGS = """
-import importlib, os, pickle
-os.environ["DJANGO_SETTINGS_MODULE"] = "shop.settings"
-from django.conf import settings
-names = filter(str.isupper, dir(importlib.import_module("shop.settings")))
-print(pickle.dumps({name: getattr(settings, name) for name in names}).hex())
-"""
 
 # What Django sends for a statement in the schema acme, as libpq traces it.
 SENT = """
@@ -255,6 +261,28 @@ with tempfile.TemporaryFile("w+") as trace, schema_context("acme"), connection.c
     sent = " ".join(trace.read().replace("\\\\n", " ").split())
 assert {expected!r}.replace("SELECT ...", "SELECT 'so'") in sent, sent
 """
+
+
+def _python(words: list[Path], directory: Path | None = None) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *words],
+        cwd=directory,
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _send(process: subprocess.Popen[str], order: dict[str, Any]) -> str:
+    """Send one line, and return the line of the answer."""
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(json.dumps(order) + "\n")
+    process.stdin.flush()
+    answer = process.stdout.readline()
+    assert answer, f"Python ended at {order}"
+    return answer
 
 
 def _settings_of(source: str) -> list[str]:

@@ -24,7 +24,7 @@ MODULES: dict[str, set[str]] = {
     "appschema.resolver": {"resolve_normal"},  # For the middleware, which has normalised the name.
     "appschema.testing": set(),
     "appschema.isolation.cache": set(),
-    "appschema.isolation.storage": {"SchemaFileName"},  # What a field holds by itself.
+    "appschema.isolation.storage": {"SchemaFileName", "bind_name"},  # What a field holds.
 }
 
 
