@@ -15,6 +15,7 @@ from django.db.backends.postgresql.base import TIMESTAMPTZ_OID, DatabaseWrapper
 from django.db.backends.postgresql.psycopg_any import register_tzloader
 from psycopg.pq import Format, TransactionStatus
 
+from appschema.context import in_current_schema
 from appschema.exceptions import UnsafeStatement
 
 from .connection import Connection, connection_in_envelope, without_envelope
@@ -84,6 +85,10 @@ class DatabaseWrapperMixin(_Base):
         if self.timezone != loader.timezone:
             register_tzloader(self.timezone, cursor)
         return cursor
+
+    def on_commit(self, func: Any, robust: bool = False) -> None:
+        # The scope in which it is registered has often ended before the COMMIT.
+        super().on_commit(in_current_schema(func) if callable(func) else func, robust)
 
     def _configure_connection(self, connection: Any) -> bool:
         with without_envelope(connection):
