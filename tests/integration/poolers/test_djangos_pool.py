@@ -49,8 +49,9 @@ def reset(connection: Any) -> None:
 
 @pytest.mark.parametrize("end", ["commit", "error", "left open", "driver"])
 def test_a_connection_goes_back_as_it_came(
-    alias: Callable[..., str], wire: Callable[..., Any], end: str
+    conninfo: str, alias: Callable[..., str], wire: Callable[..., Any], end: str
 ):
+    witnesses.clean(conninfo)
     pool = {"min_size": 1, "max_size": 1, "reset": reset}
     wrapper: Any = connections[alias("pooled", OPTIONS={"pool": pool}, CONN_HEALTH_CHECKS=True)]
     with schema_context("leak_ghost"):
