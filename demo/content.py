@@ -24,8 +24,7 @@ PLAN = [(DONE, LOGIN, -6), (DOING, MEMBER, 2), (TODO, LOGIN, -1), (TODO, None, 1
 def prepare() -> None:
     """Bring all tables up to date and make the customers that are not there yet."""
     print("Bringing the tables up to date ...", flush=True)
-    # The checks import what the URLs need: here, where no schema is active, and not in the first request.
-    call_command("migrate", verbosity=0, skip_checks=False)
+    call_command("migrate", verbosity=0)
     with schema_context("public"):
         if not Announcement.objects.exists():
             Announcement.objects.create(text=NEWS)
