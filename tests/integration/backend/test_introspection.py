@@ -3,10 +3,12 @@
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.db.backends.postgresql.introspection import DatabaseIntrospection
 from django.db.models import ForeignKey
 
 from appschema import schema_context
+from appschema.backends.introspection import _TABLES, _in_own_schema
 from appschema.exceptions import SchemaMissing
 from tests.sample.notes.models import Note
 from tests.sample.plans.models import Plan
@@ -52,6 +54,39 @@ def test_temporary_table_is_seen_as_by_the_stock_backend():
         cursor.execute("CREATE TEMPORARY TABLE only_here (n int)")
         assert "only_here" in tables()
         cursor.execute("DROP TABLE only_here")
+
+
+@pytest.mark.parametrize("schema_name", [None, "public", "alpha"])
+def test_the_list_of_tables_is_that_of_djangos_query(schema_name: str | None):
+    def djangos() -> Any:
+        with connection.cursor() as cursor:
+            list_tables: Any = DatabaseIntrospection.get_table_list
+            own: Any = _in_own_schema(list_tables)
+            return own(connection.introspection, cursor)
+
+    with schema_context(schema_name), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE temporary (n int) ON COMMIT DROP")
+        cursor.execute("COMMENT ON TABLE temporary IS 'of this session'")
+        if schema_name == "alpha":
+            cursor.execute("CREATE VIEW a_view AS SELECT 1 AS n")
+            cursor.execute("CREATE MATERIALIZED VIEW a_copy AS SELECT 1 AS n")
+            cursor.execute("CREATE TABLE parted (n int) PARTITION BY RANGE (n)")
+            cursor.execute("CREATE TABLE part PARTITION OF parted FOR VALUES FROM (1) TO (9)")
+        found = connection.introspection.get_table_list(cursor)
+        assert sorted(found) == sorted(djangos())
+        assert ("temporary", "t", "of this session") in {tuple(each) for each in found}
+        transaction.set_rollback(True)
+
+
+def test_tables_are_listed_by_way_of_an_index_and_not_by_reading_those_of_all_schemas():
+    with schema_context("alpha"), transaction.atomic(), connection.cursor() as cursor:
+        # A small catalog is read as a whole all the same; what counts is that a large one need not.
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off")
+        cursor.execute("SET LOCAL enable_mergejoin = off; SET LOCAL enable_bitmapscan = off")
+        cursor.execute(f"EXPLAIN {_TABLES}")
+        plan = " ".join(line for (line,) in cursor.fetchall())
+    assert "pg_depend_reference_index" in plan
+    assert "pg_class_oid_index" in plan
 
 
 @pytest.mark.usefixtures("alpha")
