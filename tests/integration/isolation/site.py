@@ -14,6 +14,7 @@ from django.contrib.auth import (
 )
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest, JsonResponse
+from django.middleware.csrf import get_token
 from django.urls import path
 
 from appschema import current_schema, schema_context
@@ -86,7 +87,12 @@ def get_signed(request: HttpRequest) -> JsonResponse:
     )
 
 
+def token(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"token": get_token(request)})
+
+
 urlpatterns = [
+    path("token/", token),
     path("login/", log_in),
     path("logout/", log_out),
     path("put/", put),

@@ -5,13 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.contrib.sessions.backends import base
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.models import Session
+from django.core import signing
 from django.test import AsyncClient, Client, override_settings
 
 from appschema import schema_context
+from appschema.isolation import sessions
 from appschema.testing import HostAsyncClient
 from tests.integration.isolation.site import HOSTS
 
@@ -183,3 +187,32 @@ def test_a_shared_table_holds_the_rows_of_all(placement: str, users: dict[str, U
         get(Client(), schema, "login")
     with schema_context("stamp_a"):
         assert Session.objects.count() == (2 if placement == "sessions_shared" else 1)
+
+
+@pytest.mark.parametrize("in_sessions", [False, True])
+def test_csrf_tokens_are_djangos_own(users: dict[str, User], in_sessions: bool) -> None:
+    with override_settings(
+        CSRF_USE_SESSIONS=in_sessions,
+        MIDDLEWARE=[*settings.MIDDLEWARE, "django.middleware.csrf.CsrfViewMiddleware"],
+    ):
+        client = Client(enforce_csrf_checks=True)
+        headers = {"host": HOSTS["stamp_a"]}
+        assert client.post("/put/", headers=headers).status_code == 403
+        headers["X-CSRFToken"] = get(client, "stamp_a", "token")["token"]
+        assert client.post("/put/", headers=headers).status_code == 200
+
+
+def test_installing_twice_binds_once() -> None:
+    def bound() -> list[Any]:
+        names = ("__init__", "_validate_session_key", "_get_session", "_aget_session")
+        return [
+            *(vars(SessionBase)[name] for name in names),
+            vars(base)["get_random_string"],
+            vars(signing)["salted_hmac"],
+        ]
+
+    before = bound()
+    # As override_settings(INSTALLED_APPS=...) does.
+    apps.get_app_config("appschema").ready()
+    assert bound() == before
+    assert sessions._django_get_session is not SessionBase._get_session  # type: ignore[attr-defined]
