@@ -36,8 +36,10 @@ myst_heading_anchors = 3
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 nitpick_ignore_regex = [
+    # Names of type variables and aliases in signatures.
+    ("py:.*", r"(.*\.)?~?[FPT]|GetResponse"),
     # Other projects' names: their inventories would have to be fetched.
-    ("py:.*", r"(django|psycopg|asgiref|GetResponse)\b.*"),
+    ("py:.*", r"(django|psycopg|asgiref|collections\.abc|concurrent|hmac|typing)\b.*"),
 ]
 
 ROOT = Path(__file__).parents[1]

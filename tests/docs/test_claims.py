@@ -23,7 +23,12 @@ MODULES: dict[str, set[str]] = {
     "appschema.middleware": set(),
     "appschema.resolver": {"resolve_normal"},  # For the middleware, which has normalised the name.
     "appschema.testing": set(),
+    "appschema.concurrency": set(),
     "appschema.isolation.cache": set(),
+    "appschema.isolation.logging": set(),
+    "appschema.isolation.media": set(),
+    "appschema.isolation.signing": {"sign_by_schema"},  # For apps.py.
+    "appschema.isolation.templates": set(),
     "appschema.isolation.storage": {"SchemaFileName", "bind_name"},  # What a field holds.
 }
 
