@@ -45,7 +45,7 @@ def main() -> None:
 
 def shoot(browser: "Browser", address: str) -> bytes:
     """Return a picture of a customer's first project."""
-    page = browser.new_page(viewport={"width": 1000, "height": 730}, color_scheme="light")
+    page = browser.new_page(viewport={"width": 1000, "height": 760}, color_scheme="light")
     open_project(page, address)
     return page.screenshot()
 
@@ -63,7 +63,7 @@ def compose(browser: "Browser", shots: dict[str, bytes], path: Path) -> None:
         f'<img src="data:image/png;base64,{base64.b64encode(shot).decode()}"></figure>'
         for name, shot in shots.items()
     )
-    page = browser.new_page(viewport={"width": 1400, "height": 600})
+    page = browser.new_page(viewport={"width": 1400, "height": 100})
     page.set_content(f"{SIDE_BY_SIDE}<main>{figures}</main>")
     page.locator("body").screenshot(path=path)
 

@@ -36,12 +36,12 @@ class SignUpForm(forms.Form):
     def clean_workspace(self) -> str:
         """Say in a sentence why a name will not do."""
         name: str = self.cleaned_data["workspace"]
-        if name != name.lower():
+        if name != name.lower() and NAME.fullmatch(name.lower()):
             raise ValidationError(f"Use small letters: “{name.lower()}” in place of “{name}”.")
         if not NAME.fullmatch(name):
             raise ValidationError(
-                "Use the letters a to z, digits, and single hyphens between them, and begin with a"
-                " letter, as in “our-team”."
+                "Use the small letters a to z, digits, and single hyphens between them, and begin"
+                " with a letter, as in “our-team”."
             )
         if name in RESERVED:
             raise reserved(name)

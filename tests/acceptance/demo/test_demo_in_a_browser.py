@@ -262,7 +262,7 @@ BAD: list[tuple[Callable[..., None], dict[str, str]]] = [
     (
         sign_up_badly,
         {
-            "Workspace:": "Use small letters: “acme inc” in place of “Acme Inc”.",
+            "Workspace:": "Use the small letters a to z, digits, and single hyphens",
             "Your user name:": "Enter a valid username.",
             "Password:": TOO_SHORT,
         },
