@@ -214,8 +214,8 @@ class Project:
         )
         assert self._server.stdout
         seen = ""
-        # Printed once the port is bound.
-        while "Starting development server" not in seen:
+        # Printed once the port is bound; the words around it differ between versions of Django.
+        while f"http://127.0.0.1:{self._port}/" not in seen:
             line = self._server.stdout.readline()
             seen += line
             assert line, seen
