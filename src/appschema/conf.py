@@ -50,6 +50,9 @@ class Config:
     resolver_size: int = 10_000
     """How many public names a process remembers."""
 
+    connection_schemas: int | None = 100
+    """After how many schemas a connection is renewed, between two requests; None: never."""
+
     refuse_crossing: bool = True
     """Raise ``WrongSchema`` for an instance or a queryset of one schema that is used under another."""
 
@@ -77,6 +80,11 @@ def get_config() -> Config:
             raise ImproperlyConfigured(
                 f"{_PREFIX}{name.upper()} is a number above zero, not {value!r}."
             )
+    value = values.get("connection_schemas")
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ImproperlyConfigured(
+            f"{_PREFIX}CONNECTION_SCHEMAS is a number above zero or None, not {value!r}."
+        )
     if not isinstance(value := values.get("refuse_crossing", True), bool):
         raise ImproperlyConfigured(f"{_PREFIX}REFUSE_CROSSING is True or False, not {value!r}.")
     if "public_names" in values:

@@ -6,6 +6,7 @@ where a cursor is made.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
@@ -14,6 +15,8 @@ from weakref import WeakMethod
 
 import psycopg
 from psycopg import pq
+
+from appschema.conf import get_config
 
 from .cursors import in_envelope
 from .envelope import Envelope
@@ -37,6 +40,9 @@ class EnvelopeConnectionMixin(_Connection):
     transaction_path: TransactionPath
     """What is known of the path inside the open transaction; use it with the lock held."""
 
+    touched_schemas: set[str | None]
+    """The schemas under which statements were sent: PostgreSQL keeps what it learns of each."""
+
     open_alone: WeakMethod[Opener]
     """Opens a connection for one statement that PostgreSQL refuses beside an envelope."""
 
@@ -44,6 +50,13 @@ class EnvelopeConnectionMixin(_Connection):
         super().__init__(*args, **kwargs)
         self.server_cursor_factory = ServerSideCursor
         self.transaction_path = TransactionPath()
+        self.touched_schemas = set()
+        self._budget = _draw_budget()
+
+    @property
+    def is_spent(self) -> bool:
+        """Tell whether it has touched as many schemas as APPSCHEMA_CONNECTION_SCHEMAS allows."""
+        return self._budget is not None and len(self.touched_schemas) > self._budget
 
     def cursor(
         self, name: str = "", *, binary: bool = False, row_factory: Any = None, **kwargs: Any
@@ -65,6 +78,12 @@ class EnvelopeConnectionMixin(_Connection):
         else:
             self.transaction_path.forget()
         return result
+
+
+def _draw_budget() -> int | None:
+    budget = get_config().connection_schemas
+    # Connections that were opened together must not all be renewed together.
+    return None if budget is None else round(budget * random.uniform(0.75, 1.25))  # noqa: S311 - no secret
 
 
 def _begins(command: Any) -> bool:

@@ -71,6 +71,7 @@ class EnvelopeMixin(_Cursor):
         template = getattr(query, "template", None) or query.query
         reading = read_template(template)
         schema_name = current_schema()
+        self._conn.touched_schemas.add(schema_name)  # type: ignore[attr-defined]
         status = self._pgconn.transaction_status
         # The short way of nearly all statements, for speed: outside a transaction nothing is known
         # of the path and nothing is to be remembered, and inside nothing may have changed.

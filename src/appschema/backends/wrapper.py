@@ -64,7 +64,24 @@ class DatabaseWrapperMixin(_Base):
         if self.connection is not None and self.pool is not None:
             # For the pool's check and reset, until somebody takes the connection again.
             self.connection.is_bare = True
+            if self.connection.is_spent:
+                # As after its max_lifetime, so that the pool makes another without a warning.
+                self.connection._expire_at = 0.0
         super()._close()  # type: ignore[misc]
+
+    def close_if_unusable_or_obsolete(self) -> None:
+        super().close_if_unusable_or_obsolete()
+        self.renew_if_spent()
+
+    def renew_if_spent(self) -> None:
+        """Close the connection, between two units of work, if it has touched too many schemas.
+
+        A server process keeps what it has learnt of every table until it ends; the next query
+        opens another one.
+        """
+        connection: Any = self.connection
+        if connection is not None and not self.in_atomic_block and connection.is_spent:
+            self.close()
 
     def create_cursor(self, name: str | None = None) -> Any:
         if not name:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from appschema.backends.wrapper import DatabaseWrapperMixin
 from appschema.context import schema_context
 from appschema.names import PUBLIC
 
@@ -50,4 +52,11 @@ def run_each(names: list[str], act: Act) -> Iterator[Result]:
                 result = act(name)
         except Exception as error:  # noqa: BLE001 - becomes this schema's result, which is reported
             result = Result(name, error=error)
+        _renew_connections()
         yield result
+
+
+def _renew_connections() -> None:
+    for connection in connections.all(initialized_only=True):
+        if isinstance(connection, DatabaseWrapperMixin):
+            connection.renew_if_spent()
