@@ -96,10 +96,14 @@ class Connection(EnvelopeConnectionMixin, psycopg.Connection[Any]):
 
 @cache
 def connection_in_envelope(kind: Any) -> Any:
-    """Return the connection class *kind* with the envelope."""
+    """Return the connection class *kind* with the envelope, for a pool.
+
+    Its connections are bare until somebody takes one: the pool's check, older ones' "SELECT 1", runs in
+    the thread, and so in the schema, of whoever waits for a connection.
+    """
     if issubclass(kind, EnvelopeConnectionMixin):
         return kind
-    namespace = {"__module__": kind.__module__, "__doc__": kind.__doc__}
+    namespace = {"__module__": kind.__module__, "__doc__": kind.__doc__, "is_bare": True}
     return type(kind.__name__, (EnvelopeConnectionMixin, kind), namespace)
 
 
