@@ -5,9 +5,11 @@ This is the only module that reads ``django.conf.settings`` for them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +19,10 @@ from django.core.signals import setting_changed
 from .names import PUBLIC, normalise_public_name
 
 _PREFIX = "APPSCHEMA_"
+_PATH_PREFIX = re.compile(r"(?:/[^/?#]+)*/")
+_HEADER = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
+
+Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,27 @@ class Config:
 
     public_urlconf: str | None = None
     """The URLconf of requests that are served from public; None means ROOT_URLCONF."""
+
+    base_domains: tuple[str, ...] = ()
+    """Domains whose sub-domains are public names; public themselves. The longest stands first."""
+
+    path_prefix: str | None = None
+    """What stands before the public name in a path: ``/t/`` for ``/t/acme/``."""
+
+    header: str | None = None
+    """The header by which a gateway tells the public name of a request."""
+
+    header_from: tuple[Network, ...] = ()
+    """The addresses from which that header is believed; none given means any."""
+
+    chain: tuple[str, ...] = ()
+    """Middlewares, as dotted paths, of which the first that knows a request serves it."""
+
+    redirect_to_primary: bool = False
+    """Redirect from other public names of a schema to its primary one."""
+
+    exempt_paths: frozenset[str] = field(default_factory=frozenset)
+    """Paths that are served with no schema active, on any host."""
 
     resolver_max_age: float = 30.0
     """Seconds for which a process may answer a known public name from memory."""
@@ -89,7 +116,50 @@ def get_config() -> Config:
         raise ImproperlyConfigured(f"{_PREFIX}REFUSE_CROSSING is True or False, not {value!r}.")
     if "public_names" in values:
         values["public_names"] = frozenset(map(normalise_public_name, values["public_names"]))
+    _read_routes(values)
     return Config(**values)
+
+
+def _read_routes(values: dict[str, Any]) -> None:
+    """Read what the middlewares beside FqdnMiddleware need."""
+    for name in ("base_domains", "header_from", "chain", "exempt_paths"):
+        if name in values:
+            values[name] = _strings(name, values[name])
+    for name in ("path_prefix", "header"):
+        if not isinstance(value := values.get(name), str | None):
+            raise ImproperlyConfigured(f"{_PREFIX}{name.upper()} is a str or None, not {value!r}.")
+    if not isinstance(value := values.get("redirect_to_primary", False), bool):
+        raise ImproperlyConfigured(f"{_PREFIX}REDIRECT_TO_PRIMARY is True or False, not {value!r}.")
+    if (prefix := values.get("path_prefix")) is not None and not _PATH_PREFIX.fullmatch(prefix):
+        raise ImproperlyConfigured(
+            f"{_PREFIX}PATH_PREFIX is {prefix!r}. It begins and ends with one '/', as '/t/' does."
+        )
+    if (header := values.get("header")) is not None and not _HEADER.fullmatch(header):
+        raise ImproperlyConfigured(
+            f"{_PREFIX}HEADER is {header!r}, which is no name of a header. Write it as 'X-Schema'."
+        )
+    if wrong := [path for path in values.get("exempt_paths", ()) if not path.startswith("/")]:
+        raise ImproperlyConfigured(
+            f"{_PREFIX}EXEMPT_PATHS holds {wrong[0]!r}. A path begins with '/': {'/' + wrong[0]!r}."
+        )
+    if "exempt_paths" in values:
+        values["exempt_paths"] = frozenset(values["exempt_paths"])
+    if "header_from" in values:
+        values["header_from"] = tuple(map(_network, values["header_from"]))
+    if "base_domains" in values:
+        domains = set(map(normalise_public_name, values["base_domains"]))
+        values["base_domains"] = tuple(sorted(domains, key=lambda each: (-len(each), each)))
+        values["public_names"] = values.get("public_names", frozenset()) | domains
+
+
+def _network(text: str) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"{_PREFIX}HEADER_FROM holds {text!r}, which is no address: {error}. Write '10.0.0.7',"
+            " or '10.0.0.0/8'."
+        ) from error
 
 
 def _strings(name: str, value: object) -> tuple[str, ...]:

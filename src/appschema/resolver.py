@@ -16,6 +16,7 @@ from typing import Any
 
 from django.core.signals import setting_changed
 from django.db import connections, router, transaction
+from django.db.models import OuterRef, Subquery
 from django.db.models.signals import post_delete, post_save
 
 from .conf import get_config
@@ -34,6 +35,7 @@ class _Entry:
     row: tuple[Any, ...] | None
     database: str
     expires: float
+    primary: str | None = None
 
 
 class _Memory:
@@ -86,6 +88,17 @@ def resolve_normal(name: str) -> Schema:
     return Schema.from_db(entry.database, _FIELDS, entry.row)
 
 
+def resolve_with_primary(name: str) -> tuple[Schema, str | None]:
+    """Do as ``resolve_normal``, and give the primary public name as well, if there is one.
+
+    It is known while APPSCHEMA_REDIRECT_TO_PRIMARY is on, and comes with the same query.
+    """
+    entry = _memory.get(name) or _look_up(name)
+    if entry.row is None:
+        raise NoSchemaError(name)
+    return Schema.from_db(entry.database, _FIELDS, entry.row), entry.primary
+
+
 def is_remembered(public_name: str) -> bool:
     """Tell whether ``resolve`` would answer without the database. Never raises."""
     try:
@@ -120,15 +133,23 @@ def _look_up(name: str) -> _Entry:
 
 def _read(name: str) -> _Entry:
     database = router.db_for_read(Schema)
+    config = get_config()
+    fields: list[Any] = [*_FIELDS]
     with schema_context(PUBLIC):
+        if config.redirect_to_primary:
+            names = PublicName.objects.filter(schema=OuterRef("pk"), is_primary=True)
+            fields.append(Subquery(names.values("public_name")))
         row = (
             Schema.objects.using(database)
             .filter(public_names__public_name=name, is_active=True)
-            .values_list(*_FIELDS)
+            .values_list(*fields)
             .first()
         )
-    age = UNKNOWN_MAX_AGE if row is None else get_config().resolver_max_age
-    return _Entry(row, database, time.monotonic() + age)
+    now = time.monotonic()
+    if row is None:
+        return _Entry(None, database, now + UNKNOWN_MAX_AGE)
+    primary = row[len(_FIELDS)] if config.redirect_to_primary else None
+    return _Entry(row[: len(_FIELDS)], database, now + config.resolver_max_age, primary)
 
 
 def _forget_changed(*, using: str, **kwargs: object) -> None:
