@@ -23,6 +23,7 @@ _PATH_PREFIX = re.compile(r"(?:/[^/?#]+)*/")
 _HEADER = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
 
 Network = IPv4Network | IPv6Network
+_RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,12 @@ class Config:
     refuse_crossing: bool = True
     """Raise ``WrongSchema`` for an instance or a queryset of one schema that is used under another."""
 
+    roles: bool = False
+    """Send every statement under a PostgreSQL role that has rights on its own schema only."""
+
+    roles_shared_rights: tuple[str, ...] = ("SELECT", "INSERT", "UPDATE", "DELETE")
+    """What the roles of schemas may do with the tables of shared apps."""
+
 
 @cache
 def get_config() -> Config:
@@ -95,7 +102,7 @@ def get_config() -> Config:
         for name in (_PREFIX + each.upper() for each in Config.__dataclass_fields__)
         if hasattr(settings, name)
     }
-    for name in ("shared_apps", "both_apps", "default_path", "public_names"):
+    for name in ("shared_apps", "both_apps", "default_path", "public_names", "roles_shared_rights"):
         if name in values:
             values[name] = _strings(name, values[name])
     for name in ("schema_redirect", "public_urlconf", "extensions_schema"):
@@ -112,8 +119,13 @@ def get_config() -> Config:
         raise ImproperlyConfigured(
             f"{_PREFIX}CONNECTION_SCHEMAS is a number above zero or None, not {value!r}."
         )
-    if not isinstance(value := values.get("refuse_crossing", True), bool):
-        raise ImproperlyConfigured(f"{_PREFIX}REFUSE_CROSSING is True or False, not {value!r}.")
+    for name in ("refuse_crossing", "roles"):
+        if not isinstance(value := values.get(name, True), bool):
+            raise ImproperlyConfigured(f"{_PREFIX}{name.upper()} is True or False, not {value!r}.")
+    if wrong := set(values.get("roles_shared_rights", ())).difference(_RIGHTS):
+        raise ImproperlyConfigured(
+            f"{_PREFIX}ROLES_SHARED_RIGHTS holds {min(wrong)!r}. Use {', '.join(map(repr, _RIGHTS))}."
+        )
     if "public_names" in values:
         values["public_names"] = frozenset(map(normalise_public_name, values["public_names"]))
     _read_routes(values)

@@ -11,7 +11,8 @@ never bring back the schema of a scope that has ended.
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache, partial, wraps
 from types import TracebackType
@@ -48,6 +49,28 @@ def activate(schema_name: str) -> None:
 def deactivate() -> None:
     """Leave the current schema unset until the scope around ends."""
     _replace(None)
+
+
+_owner: ContextVar[bool] = ContextVar("appschema_owner", default=False)
+
+
+@contextmanager
+def as_owner() -> Iterator[None]:
+    """Send statements as the role that connects, not as the schema's: what changes tables needs it.
+
+    Only with ``APPSCHEMA_ROLES``; without it nothing changes. The current schema stays what it is.
+    Also a decorator. Threads that are started inside do not inherit it.
+    """
+    token = _owner.set(True)
+    try:
+        yield
+    finally:
+        _owner.reset(token)
+
+
+def runs_as_owner() -> bool:
+    """Tell whether statements are sent as the owner of the tables, inside ``as_owner()``."""
+    return _owner.get()
 
 
 def _replace(schema_name: str | None) -> None:

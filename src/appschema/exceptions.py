@@ -7,6 +7,8 @@
     ├── WrongSchema              an instance or a queryset of one schema is used under another
     ├── NoSchemaError            a public name that leads to no schema (also Django's Http404)
     ├── SchemaMissing            PostgreSQL has no such schema (also Django's ProgrammingError)
+    │   └── RoleMissing          PostgreSQL has no role for it that the login may take
+    ├── RoleError                roles that cannot be made, or that are not ours
     ├── SchemaExists             a schema, row or public name that is to be created is there already
     ├── UnknownSchema            the registry has no such row (also a LookupError)
     ├── UnsafeStatement          SQL that cannot carry its schema (also Django's NotSupportedError)
@@ -90,6 +92,28 @@ class SchemaMissing(_Named, ProgrammingError, CommandError):
             f" createschema {schema_name} PUBLIC_NAME', or 'manage.py listschemas' to"
             " see which schemas there are.",
         )
+
+
+class RoleMissing(SchemaMissing):
+    """With ``APPSCHEMA_ROLES``: PostgreSQL has no role for the schema that the login may take.
+
+    Nothing was read or written. ``schema_name`` holds the name; ``"public"`` stands for the
+    roles of ``public`` and of no schema.
+    """
+
+    def __init__(self, schema_name: str) -> None:
+        self.schema_name = schema_name
+        _Named.__init__(
+            self,
+            schema_name,
+            f"PostgreSQL has no role for schema {schema_name!r} that this login may take, so nothing"
+            " was read or written. If 'manage.py listschemas' shows the schema, run 'manage.py"
+            " schemaroles --enable', which makes what is missing.",
+        )
+
+
+class RoleError(AppSchemaError, CommandError):
+    """Roles that cannot be made or dropped; nothing was changed."""
 
 
 class SchemaExists(AppSchemaError, CommandError):

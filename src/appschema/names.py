@@ -5,8 +5,10 @@ Everything that turns a name into SQL, or a host into a name, goes through here.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
+from functools import lru_cache
 
 from .exceptions import InvalidPublicName, InvalidSchemaName
 
@@ -19,6 +21,9 @@ with the schema, and every envelope takes a lock on it."""
 
 MAX_NAME_BYTES = 63
 """PostgreSQL truncates longer identifiers without an error (NAMEDATALEN - 1)."""
+
+ROLE_PREFIX = "appschema/"
+"""What the names of all our PostgreSQL roles begin with."""
 
 _RESERVED = frozenset({PUBLIC, "information_schema", "pg_catalog", "pg_toast", "pg_temp"})
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]")
@@ -74,6 +79,28 @@ def quote_identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def quote_literal(text: str) -> str:
+    """Return *text* as an SQL string; a backslash in it is a backslash."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def role_name(database: str, part: str) -> str:
+    """Return the name of the PostgreSQL role of a schema of this database.
+
+    Roles belong to the whole cluster, so that the name carries the database's. ``part`` is the
+    schema's name, ``public``, or a word behind ``@``, which no schema's name holds. A name that
+    PostgreSQL would cut ends in a hash, and has no further slash, so that it is never that of
+    another schema.
+    """
+    name = f"{ROLE_PREFIX}{database}/{part}"
+    if len(name.encode()) <= MAX_NAME_BYTES:
+        return name
+    digest = hashlib.blake2s(name.encode(), digest_size=12).hexdigest()
+    readable = f"{database}.{part}".replace("/", ".").encode()
+    room = MAX_NAME_BYTES - len(ROLE_PREFIX) - len(digest) - 1
+    return f"{ROLE_PREFIX}{readable[:room].decode(errors='ignore')}~{digest}"
+
+
 def normalise_public_name(name: object) -> str:
     """Return the one spelling under which a public name is stored and looked up.
 
@@ -82,6 +109,11 @@ def normalise_public_name(name: object) -> str:
     """
     if not isinstance(name, str):
         raise InvalidPublicName(f"A public name is a str, not {type(name).__name__} ({name!r}).")
+    return _normalise(name)
+
+
+@lru_cache(maxsize=4096)  # It is asked for with every request, and most hosts come again.
+def _normalise(name: str) -> str:
     host = _PORT.sub("", name.strip()).removesuffix(".").lower()
     if not host.isascii():
         if found := _OTHER_IN_IDNA_2003.search(host):

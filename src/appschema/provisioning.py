@@ -11,8 +11,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 from psycopg import errors
 
+from .backends.roles import DatabaseRoles
 from .conf import get_config
-from .context import schema_context
+from .context import as_owner, schema_context
 from .exceptions import InvalidSchemaName, SchemaExists, UnknownSchema
 from .fleet.execute import migrate_schema
 from .fleet.new_schema import NewSchemaExecutor
@@ -38,22 +39,38 @@ def new_schema(
     _refuse_name_in_paths(name)
     public_name = normalise_public_name(public_name)
     connection = connections[using]
+    # Not the commit: receivers of the signal are not to run as the owner.
     with transaction.atomic(using=using):
-        with schema_context(PUBLIC):
-            _refuse_name_of_role(connection, name)
-            row = _register(name, public_name, is_active, using)
-            _create_schema(connection, name)
-        load_receivers()
-        migrate_schema(
-            connection,
-            Request(run_syncdb=True, verbosity=0),
-            name,
-            sync=create_unmigrated,
-            kind=NewSchemaExecutor,
-        )
+        with as_owner():
+            row = _provision(connection, name, public_name, is_active=is_active)
         transaction.on_commit(
             lambda: _send_all(schema_created, name, using), using=using, robust=True
         )
+    return row
+
+
+def _provision(
+    connection: BaseDatabaseWrapper, name: str, public_name: str, *, is_active: bool
+) -> Schema:
+    with schema_context(PUBLIC):
+        _refuse_name_of_role(connection, name)
+        row = _register(name, public_name, is_active, connection.alias)
+        roles = DatabaseRoles(connection)
+        needs_role = roles.are_wanted()
+        if needs_role:
+            roles.refuse_without_right()
+        _create_schema(connection, name)
+        if needs_role:
+            # Before the tables are made: they come into the world with its rights.
+            roles.make_that_of(name, is_new=True)
+    load_receivers()
+    migrate_schema(
+        connection,
+        Request(run_syncdb=True, verbosity=0),
+        name,
+        sync=create_unmigrated,
+        kind=NewSchemaExecutor,
+    )
     return row
 
 
@@ -68,9 +85,11 @@ def drop_schema(name: str, *, using: str = DEFAULT_DB_ALIAS) -> None:
         row = Schema.objects.using(using).filter(name=name).first()
         if row is None:
             raise UnknownSchema(name)
-        with connections[using].cursor() as cursor:
-            cursor.execute(f"DROP SCHEMA IF EXISTS {quote_identifier(name)} CASCADE")
-        row.delete()
+        with as_owner():
+            with connections[using].cursor() as cursor:
+                cursor.execute(f"DROP SCHEMA IF EXISTS {quote_identifier(name)} CASCADE")
+            DatabaseRoles(connections[using]).drop_that_of(name)
+            row.delete()
         transaction.on_commit(
             lambda: _send_all(schema_dropped, name, using), using=using, robust=True
         )

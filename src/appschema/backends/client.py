@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from django.db.backends.postgresql.client import DatabaseClient
 
+from appschema.conf import get_config
 from appschema.context import current_schema
 
-from .envelope import make_envelope
+from .envelope import make_envelope, role_of
 
 if TYPE_CHECKING:
     _Base = DatabaseClient
@@ -23,7 +25,15 @@ class DatabaseClientMixin(_Base):
     ) -> tuple[list[str], dict[str, str] | None]:
         args, env = super().settings_to_cmd_args_env(settings_dict, parameters)
         if schema_name := current_schema():
-            path = make_envelope(schema_name).path.replace(" ", "\\ ")
-            options = (env or {}).get("PGOPTIONS", "")
-            env = {**(env or {}), "PGOPTIONS": f"{options} -c search_path={path}".strip()}
+            values = {"search_path": make_envelope(schema_name).path}
+            if get_config().roles:
+                database = settings_dict.get("NAME") or ""
+                owner = settings_dict.get("OPTIONS", {}).get("assume_role", "none")
+                sender = SimpleNamespace(database_name=database, owner_role=owner)
+                values["role"] = role_of(schema_name, sender)
+            options = [(env or {}).get("PGOPTIONS", "")]
+            for name, value in values.items():
+                escaped = value.replace("\\", "\\\\").replace(" ", "\\ ")
+                options.append(f"-c {name}={escaped}")
+            env = {**(env or {}), "PGOPTIONS": " ".join(options).strip()}
         return args, env

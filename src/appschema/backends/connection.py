@@ -40,6 +40,12 @@ class EnvelopeConnectionMixin(_Connection):
     transaction_path: TransactionPath
     """What is known of the path inside the open transaction; use it with the lock held."""
 
+    database_name = ""
+    """The database's name as PostgreSQL knows it; a pooler may know it by another."""
+
+    owner_role = "none"
+    """The role that owns the tables, if it is another than the one that logs in."""
+
     touched_schemas: set[str | None]
     """The schemas under which statements were sent: PostgreSQL keeps what it learns of each."""
 

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 from django.db.backends.postgresql.creation import DatabaseCreation
 
+from appschema.conf import get_config
 from appschema.context import schema_context
 from appschema.names import MARKER_TABLE, PUBLIC
 from appschema.placement import get_placement
+
+from .roles import DatabaseRoles, drop_roles_of_gone_database
 
 if TYPE_CHECKING:
     _Base = DatabaseCreation
@@ -49,6 +52,28 @@ class DatabaseCreationMixin(_Base):
                 own = super().serialize_db_to_string()
             contents = json.dumps({**json.loads(contents), schema_name: own})
             self.connection._test_serialized_contents = contents  # type: ignore[attr-defined]
+
+    def _clone_test_db(self, suffix: str, verbosity: int, keepdb: bool = False) -> None:
+        super()._clone_test_db(suffix, verbosity, keepdb)
+        if not get_config().roles:
+            return
+        # The clone's name is another, and with it the names of its roles.
+        clone = self.connection.copy()
+        clone.settings_dict = self.get_test_db_clone_settings(suffix)
+        try:
+            roles = DatabaseRoles(clone)
+            roles.make_those_of_database()
+            for name in self._schema_names():
+                if name != PUBLIC:
+                    roles.make_that_of(name)
+        finally:
+            clone.close()
+
+    def _destroy_test_db(self, test_database_name: str, verbosity: int) -> None:
+        super()._destroy_test_db(test_database_name, verbosity)
+        if get_config().roles:
+            with self._nodb_cursor() as cursor:
+                drop_roles_of_gone_database(cursor, test_database_name)
 
     def _schema_names(self) -> list[str]:
         """Return public and the schemas that were provisioned, by the table that marks them."""

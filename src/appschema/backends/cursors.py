@@ -76,12 +76,10 @@ class EnvelopeMixin(_Cursor):
         # The short way of nearly all statements, for speed: outside a transaction nothing is known
         # of the path and nothing is to be remembered, and inside nothing may have changed.
         if reading.is_plain and not self.own_schema_only and self._conn._pipeline is None:
-            envelope = envelope_of(schema_name, reading.tables)
+            envelope = envelope_of(schema_name, reading.tables, self._conn)  # type: ignore[arg-type]
             if status == _IDLE:
                 return envelope
-            if status == _INTRANS and self._transaction_path.stands(
-                envelope.schema_name, envelope.path
-            ):
+            if status == _INTRANS and self._transaction_path.stands(envelope.holder, envelope.path):
                 return envelope
         return self._compose_with_care(query, reading, schema_name, status)
 
@@ -103,13 +101,14 @@ class EnvelopeMixin(_Cursor):
         envelope = envelope_of(
             schema_name,
             reading.tables,
+            self._conn,  # type: ignore[arg-type]
             default_path=not self.own_schema_only,
             creates_extension=statement.creates_extension,
         )
         if statement.resets_path:
             # What is pending fires now: at COMMIT it would run under the session's path.
             known.forget()
-            known.carry(None, envelope.path)
+            known.carry((None, envelope.role), envelope.path)
             return envelope.firing() if schema_name else envelope
         sets_path = statement.sets_path or (statement.sets_config and _names_path(query))
         return self._compose_inside(envelope, sets_path=sets_path)
@@ -121,10 +120,12 @@ class EnvelopeMixin(_Cursor):
         """
         known = self._transaction_path
         if known.is_users(envelope.path):
-            # The path stays the user's, but a both app's table that is missing is refused still.
-            return envelope.without_path() if envelope.locked[1:] else None
-        firing = known.may_hold_triggers_of_another(envelope.schema_name)
-        known.carry(envelope.schema_name, envelope.path)
+            # The path stays the user's, but a both app's table that is missing is refused still, and
+            # a role that the user has set stays only for one statement.
+            is_needed = envelope.locked[1:] or envelope.role is not None
+            return envelope.without_path() if is_needed else None
+        firing = known.may_hold_triggers_of_another(envelope.holder)
+        known.carry(envelope.holder, envelope.path)
         # In a pipeline the transaction may end unseen, at the next Sync.
         if sets_path and self._conn._pipeline is None:
             known.yield_to_user()
@@ -240,7 +241,7 @@ class EnvelopeMixin(_Cursor):
                 return super().execute(query, params)
             finally:
                 self._bare = False
-        envelope = make_envelope(current_schema(), _text_of(query, self))
+        envelope = make_envelope(current_schema(), _text_of(query, self), self._conn)  # type: ignore[arg-type]
         try:
             with self._conn.open_alone()(envelope) as connection:  # type: ignore[attr-defined]
                 cursor = connection.execute(query, params)

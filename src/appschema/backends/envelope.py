@@ -1,6 +1,7 @@
 """The envelope: the text that carries the current schema with a statement, in one message.
 
     SET LOCAL search_path TO "acme", "public", pg_temp;
+    SET LOCAL ROLE "appschema/shop/acme";                    -- with APPSCHEMA_ROLES only
     LOCK TABLE ONLY "acme"."django_migrations" IN ACCESS SHARE MODE;
     SELECT ...
 
@@ -17,13 +18,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from appschema.conf import get_config
-from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier
+from appschema.context import runs_as_owner
+from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier, quote_literal, role_name
 from appschema.placement import get_tables
 
 from .statement import Statement, read_statement, split_statements
+from .transaction import Holder
 
 _FIRE_PENDING = (b"SET CONSTRAINTS ALL IMMEDIATE", b"SET CONSTRAINTS ALL DEFERRED")
 _MAKES_TABLE = re.compile(
@@ -46,11 +49,19 @@ class Envelope:
     locked: tuple[str, ...]
     """The tables, quoted and qualified, without which the message must fail."""
 
+    role: str | None = None
+    """The role to be in; None leaves the session's. It is set whatever path stands."""
+
     sets_path: bool = True
     """False leaves the path that the user has set."""
 
     fires: bool = False
     """The triggers that are pending under the path before this one are fired first."""
+
+    @cached_property
+    def holder(self) -> Holder:
+        """What the triggers belong to that a statement in this envelope leaves pending."""
+        return self.schema_name, self.role
 
     @cached_property
     def statements(self) -> tuple[bytes, ...]:
@@ -66,13 +77,17 @@ class Envelope:
         LOCK asks for, and for whose lack SET LOCAL warns. Reading no row takes the same lock, at
         the price of a snapshot.
         """
-        path = self.path.replace("'", "''")
         # It gives no row: libpq hands over those of a pipeline's first command one by one if the
         # command before was a stream(), and psycopg takes one result for each of these.
-        set_path = (
-            f"SELECT FROM pg_catalog.set_config('search_path', '{path}', true) OFFSET 1".encode()
+        values = {"search_path": self.path} if self.sets_path else {}
+        if self.role is not None:
+            values["role"] = self.role
+        calls = ", ".join(
+            f"pg_catalog.set_config('{name}', {quote_literal(value)}, true)"
+            + (" AS of_role" if name == "role" else "")
+            for name, value in values.items()
         )
-        before = (*self._fires_before(), set_path) if self.sets_path else ()
+        before = (*self._fires_before(), f"SELECT FROM {calls} OFFSET 1".encode()) if calls else ()
         reads = [f"SELECT FROM {self._each_only()} LIMIT 0"] if self.locked else []
         return (*before, *(each.encode() for each in reads))
 
@@ -80,10 +95,10 @@ class Envelope:
         return _FIRE_PENDING if self.fires else ()
 
     def _statements_before(self) -> tuple[bytes, ...]:
-        if not self.sets_path:
-            return ()
-        set_path = f"SET LOCAL search_path TO {self.path}".encode()
-        return (*self._fires_before(), set_path)
+        path = [f"SET LOCAL search_path TO {self.path}"] if self.sets_path else []
+        # A role's name may be any text but 'none', which means the session's own, quoted or not.
+        role = [] if self.role is None else [f"SET LOCAL ROLE {quote_identifier(self.role)}"]
+        return (*self._fires_before(), *(each.encode() for each in (*path, *role)))
 
     def _each_only(self) -> str:
         return ", ".join(f"ONLY {table}" for table in self.locked)
@@ -94,7 +109,7 @@ class Envelope:
         return b"; ".join(self.statements) + b";\n"
 
     def without_path(self) -> Envelope:
-        """Return this envelope with its locks only."""
+        """Return this envelope with its role and locks only."""
         return replace(self, sets_path=False)
 
     def firing(self) -> Envelope:
@@ -109,6 +124,7 @@ class Envelope:
 def make_envelope(
     schema_name: str | None,
     template: bytes = b"",
+    sender: Sender | None = None,
     *,
     default_path: bool = True,
     creates_extension: bool = False,
@@ -123,19 +139,21 @@ def make_envelope(
     """
     tables = read_template(template).tables if template else ()
     return envelope_of(
-        schema_name, tables, default_path=default_path, creates_extension=creates_extension
+        schema_name, tables, sender, default_path=default_path, creates_extension=creates_extension
     )
 
 
 def envelope_of(
     schema_name: str | None,
     tables: tuple[str, ...],
+    sender: Sender | None = None,
     *,
     default_path: bool = True,
     creates_extension: bool = False,
 ) -> Envelope:
     """Return the envelope of a statement that names these both apps' tables."""
     config = get_config()
+    role = role_of(schema_name, sender) if config.roles and sender is not None else None
     if schema_name is None or schema_name == PUBLIC:
         schema_name, tables, default_path = None, (), True
     # What it is made of, not the config itself, whose hash would be computed with each statement.
@@ -144,7 +162,28 @@ def envelope_of(
         tables,
         config.default_path if default_path else (),
         config.extensions_schema if creates_extension else None,
+        role,
     )
+
+
+class Sender(Protocol):
+    """What decides about roles, of the connection that sends: both are asked with each statement."""
+
+    database_name: str
+    """The database's name as PostgreSQL knows it, which the names of its roles carry."""
+
+    owner_role: str
+    """The role that owns the tables; ``none`` is the one that has logged in."""
+
+
+def role_of(schema_name: str | None, sender: Sender) -> str:
+    """Return the role for statements in a schema, in ``public``, or (None) in neither."""
+    if runs_as_owner():
+        return sender.owner_role
+    return _role_name(sender.database_name, "@unset" if schema_name is None else schema_name)
+
+
+_role_name = lru_cache(maxsize=4096)(role_name)
 
 
 @lru_cache(maxsize=4096)
@@ -153,6 +192,7 @@ def _make(
     tables: tuple[str, ...],
     default_path: tuple[str, ...],
     extensions_schema: str | None,
+    role: str | None,
 ) -> Envelope:
     names = [PUBLIC if schema_name is None else schema_name]
     names += [name for name in default_path if name not in names]
@@ -160,11 +200,11 @@ def _make(
         names = [extensions_schema, *(n for n in names if n != extensions_schema)]
     path = ", ".join([*map(quote_identifier, names), "pg_temp"])
     if schema_name is None:
-        return Envelope(None, path, ())
+        return Envelope(None, path, (), role)
     schema = quote_identifier(schema_name)
     locked = tuple(f"{schema}.{quote_identifier(table)}" for table in (MARKER_TABLE, *tables))
     # With another schema first in the path, no trigger of this one may be left to fire.
-    return Envelope(None if extensions_schema is not None else schema_name, path, locked)
+    return Envelope(None if extensions_schema is not None else schema_name, path, locked, role)
 
 
 class Reading(NamedTuple):

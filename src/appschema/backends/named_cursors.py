@@ -30,7 +30,7 @@ class NamedCursorMixin(EnvelopeMixin, _NamedCursor):
 
     def _compose(self, query: Any) -> Envelope | None:
         envelope = super()._compose(query)
-        self._declared = make_envelope(current_schema(), query.query)
+        self._declared = make_envelope(current_schema(), query.query, self._conn)  # type: ignore[arg-type]
         return envelope
 
     def execute(self, query: Any, params: Any = None, **kwargs: Any) -> Any:
@@ -73,7 +73,7 @@ class NamedCursorMixin(EnvelopeMixin, _NamedCursor):
     def _command_gen(self, command: sql.Composed) -> Any:
         """Send a command on this cursor under the path of its DECLARE."""
         # A cursor that somebody else declared is fetched under the current schema.
-        declared = self._declared or make_envelope(current_schema())
+        declared = self._declared or make_envelope(current_schema(), sender=self._conn)  # type: ignore[arg-type]
         envelope = self._compose_inside(declared)
         prefix = envelope.sql if envelope else b""
         self._pgconn.send_query(prefix + command.as_bytes(self))

@@ -15,8 +15,10 @@ from django.db.backends.postgresql.base import TIMESTAMPTZ_OID, DatabaseWrapper
 from django.db.backends.postgresql.psycopg_any import register_tzloader
 from psycopg.pq import Format, TransactionStatus
 
+from appschema.conf import get_config
 from appschema.context import in_current_schema
 from appschema.exceptions import UnsafeStatement
+from appschema.names import quote_identifier
 
 from .connection import Connection, connection_in_envelope, without_envelope
 from .envelope import Envelope
@@ -28,6 +30,7 @@ else:
     _Base = object
 
 
+_database_names: dict[tuple[bytes, ...], str] = {}
 _DJANGOS_CURSOR = "_django_curs_"
 _GO_DIRECTLY = (
     "Run it with settings that connect directly to PostgreSQL; docs/how-to/poolers.md shows them."
@@ -109,7 +112,23 @@ class DatabaseWrapperMixin(_Base):
 
     def _configure_connection(self, connection: Any) -> bool:
         with without_envelope(connection):
-            return bool(super()._configure_connection(connection))  # type: ignore[misc]
+            changed = bool(super()._configure_connection(connection))  # type: ignore[misc]
+            return self._learn_names(connection) or changed
+
+    def _learn_names(self, connection: Any) -> bool:
+        """Let the connection know what the names of its roles are made of; tell if it was asked."""
+        connection.owner_role = self.settings_dict["OPTIONS"].get("assume_role") or "none"
+        connection.database_name = connection.pgconn.db.decode()
+        if not get_config().roles or self.alias == NO_DB_ALIAS:
+            return False
+        # A pooler may know the database by another name. It is asked for once in a process.
+        pgconn = connection.pgconn
+        key = (pgconn.host, pgconn.port, pgconn.db)
+        if asks := key not in _database_names:
+            (name,) = connection.execute("SELECT pg_catalog.current_database()").fetchone()
+            _database_names[key] = name
+        connection.database_name = _database_names[key]
+        return asks
 
     def ensure_timezone(self) -> bool:
         if self.connection is None:
@@ -149,6 +168,9 @@ class DatabaseWrapperMixin(_Base):
                     f" {self.alias!r} loses startup options (its search_path is {found!r}), as a"
                     f" connection pooler does. {_GO_DIRECTLY}"
                 )
+            if envelope.role is not None:
+                # This session is nobody else's, and ends with the statement.
+                connection.execute(f"SET ROLE {quote_identifier(envelope.role)}")
             if envelope.locked:
                 connection.execute(envelope.sql)
             yield connection

@@ -12,7 +12,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.models.signals import post_migrate, pre_migrate
 
-from appschema.context import schema_context
+from appschema.backends.roles import DatabaseRoles
+from appschema.context import as_owner, schema_context
+from appschema.names import PUBLIC
 from appschema.placement import get_placement
 from appschema.router import reaching_shared_tables
 
@@ -35,7 +37,7 @@ class Result:
 
 def make_plan(connection: BaseDatabaseWrapper, request: Request, schema_name: str) -> SchemaPlan:
     """Return what ``migrate`` would do in one schema. Raises ``SchemaMissing``."""
-    with schema_context(schema_name):
+    with schema_context(schema_name), as_owner():
         return _plan(PlacedExecutor(connection, get_placement(), schema_name), request, schema_name)
 
 
@@ -59,9 +61,14 @@ def migrate_schema(
 
     ``sync`` makes the tables of apps without migrations, if the request asks for it.
     """
-    with schema_context(schema_name):
+    with schema_context(schema_name), as_owner():
         executor = kind(connection, get_placement(), schema_name, progress)
-        return _run(executor, request, _plan(executor, request, schema_name), sync, stdout)
+        result = _run(executor, request, _plan(executor, request, schema_name), sync, stdout)
+        if schema_name == PUBLIC:
+            roles = DatabaseRoles(connection)
+            if roles.are_wanted():
+                roles.make_those_of_database()
+        return result
 
 
 def _run(

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.signals import post_migrate
 
-from appschema.context import current_schema, schema_context
+from appschema.context import as_owner, current_schema, schema_context
 from appschema.models import PublicName, Schema
 from appschema.names import PUBLIC, quote_identifier
 from appschema.placement import get_placement
@@ -22,6 +22,7 @@ from .receivers import send_placed
 from .selection import select_schemas
 
 
+@as_owner()
 def flush_database(
     connection: BaseDatabaseWrapper,
     *,

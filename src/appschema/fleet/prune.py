@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
-from appschema.context import schema_context
+from appschema.context import as_owner, schema_context
 from appschema.placement import get_placement
 
 from .executor import PlacedExecutor
@@ -18,7 +18,7 @@ def prune_records(
 
     Returns the names that were pruned, and those of squashed migrations that forbid it.
     """
-    with schema_context(schema_name):
+    with schema_context(schema_name), as_owner():
         executor = PlacedExecutor(connection, get_placement(), schema_name)
         loader, recorder = executor.loader, MigrationRecorder(connection)
         if not executor.placement.holds(app_label, public=executor.public):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from argparse import REMAINDER, ArgumentParser
+from contextlib import nullcontext
 from typing import Any
 
 from django.core.management import ManagementUtility
 from django.core.management.base import BaseCommand, CommandError, handle_default_options
 from django.db import DEFAULT_DB_ALIAS
 
-from appschema.context import schema_context
+from appschema.context import as_owner, schema_context
 from appschema.exceptions import InvalidSchemaName
 from appschema.fleet.execute import Result
 from appschema.fleet.report import raise_for_failures
@@ -24,12 +25,19 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--all", action="store_true", help="Run the command in every schema.")
+        parser.add_argument(
+            "--as-owner", action="store_true", help="With the rights of the tables' owner."
+        )
         parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="The registry's database.")
         parser.add_argument(
             "words", nargs=REMAINDER, metavar="[NAME] COMMAND ...", help="What to run, and where."
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        with as_owner() if options["as_owner"] else nullcontext():
+            self._run_in_each(options)
+
+    def _run_in_each(self, options: dict[str, Any]) -> None:
         words = list(options["words"])
         using = options["database"]
         if options["all"]:

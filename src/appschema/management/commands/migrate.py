@@ -11,6 +11,7 @@ from django.core.management.commands.migrate import Command as DjangoMigrate
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from appschema.context import as_owner
 from appschema.fleet.execute import Result, make_plan, migrate_schema
 from appschema.fleet.misplaced import refuse_misplaced_tables
 from appschema.fleet.plan import Request, SchemaPlan
@@ -45,6 +46,7 @@ class Command(DjangoMigrate):
         )
 
     @no_translations
+    @as_owner()
     def handle(self, *args: Any, **options: Any) -> None:
         connection = connections[options["database"]]
         if not is_ours(connection):

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
+from appschema.context import as_owner
 from appschema.fleet.execute import Result
 from appschema.fleet.report import raise_for_failures
 from appschema.fleet.run import run_each
@@ -23,6 +24,7 @@ class Command(BaseCommand):
         parser.add_argument("--schema", action="append", dest="schemas", metavar="NAME")
         parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="The database's alias.")
 
+    @as_owner()
     def handle(self, *args: Any, **options: Any) -> None:
         using = options["database"]
         try:
