@@ -23,9 +23,11 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import FileField, Model
 from django.utils.module_loading import import_string
 
+from .backends.roles import DatabaseRoles
 from .conf import Config, get_config
-from .context import schema_context
+from .context import as_owner, schema_context
 from .exceptions import AppSchemaError
+from .fleet.selection import select_schemas
 from .isolation.cache import make_key
 from .isolation.storage import SchemaStorage
 from .middleware import SchemaMiddleware
@@ -92,6 +94,31 @@ def check_server(
                 )
             )
     return errors
+
+
+@register(Tags.database)
+def check_roles(
+    app_configs: Any, databases: Iterable[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Check the roles of the schemas; only with ``check --database``, and before migrate."""
+    found: list[CheckMessage] = []
+    for alias in databases or ():
+        if not (is_ours(connections[alias]) and get_config().roles):
+            continue
+        roles = DatabaseRoles(connections[alias])
+        with as_owner():
+            names = select_schemas(alias)
+            # Before the first migrate nothing is missing: it makes what the database has once.
+            faults = roles.faults(names) if names or roles.are_made() else ()
+            found += [
+                Warning(
+                    fault,
+                    hint="Run 'manage.py schemaroles --enable', which makes what is missing.",
+                    id="appschema.W008",
+                )
+                for fault in faults
+            ]
+    return found
 
 
 def _check_apps(config: Config) -> Iterator[CheckMessage]:

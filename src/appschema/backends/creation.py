@@ -54,7 +54,7 @@ class DatabaseCreationMixin(_Base):
             self.connection._test_serialized_contents = contents  # type: ignore[attr-defined]
 
     def _clone_test_db(self, suffix: str, verbosity: int, keepdb: bool = False) -> None:
-        super()._clone_test_db(suffix, verbosity, keepdb)
+        super()._clone_test_db(suffix, verbosity, keepdb)  # type: ignore[misc]
         if not get_config().roles:
             return
         # The clone's name is another, and with it the names of its roles.
@@ -70,9 +70,9 @@ class DatabaseCreationMixin(_Base):
             clone.close()
 
     def _destroy_test_db(self, test_database_name: str, verbosity: int) -> None:
-        super()._destroy_test_db(test_database_name, verbosity)
+        super()._destroy_test_db(test_database_name, verbosity)  # type: ignore[misc]
         if get_config().roles:
-            with self._nodb_cursor() as cursor:
+            with self._nodb_cursor() as cursor:  # type: ignore[attr-defined]
                 drop_roles_of_gone_database(cursor, test_database_name)
 
     def _schema_names(self) -> list[str]:

@@ -18,8 +18,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.apps import apps
-from django.db import transaction
+from django.db import InternalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import errors
 
 from appschema.conf import get_config
 from appschema.context import as_owner, schema_context
@@ -359,7 +360,17 @@ class DatabaseRoles:
             # Rights are taken by DROP OWNED, which wants the role's own, also of who has made it.
             self._grant_membership(cursor, role, "CURRENT_USER", inherits=True)
             cursor.execute(f"DROP OWNED BY {role}")
-        cursor.execute(f"DROP ROLE {role}")
+        try:
+            cursor.execute(f"DROP ROLE {role}")
+        except InternalError as error:
+            if not isinstance(error.__cause__, errors.DependentObjectsStillExist):
+                raise
+            detail = error.__cause__.diag.message_detail
+            raise RoleError(
+                f"The role {name!r} cannot be dropped, since somebody else has given it rights:"
+                f" {detail}. Nothing was changed. Take them from it, as who gave them, or as a"
+                " superuser, and try again."
+            ) from error
 
 
 def drop_roles_of_gone_database(cursor: Any, database: str) -> None:

@@ -28,8 +28,9 @@ SCHEMAS = ("alpha", "beta")
 
 def superuser(database: str = "") -> psycopg.Connection:
     url = os.environ["APPSCHEMA_TEST_DATABASE_URL"]
-    more = {"dbname": database} if database else {}
-    return psycopg.connect(url, autocommit=True, **more)
+    if database:
+        url = psycopg.conninfo.make_conninfo(url, dbname=database)
+    return psycopg.connect(url, autocommit=True)
 
 
 def run(sql: str, database: str = DATABASE) -> list[Any]:
@@ -46,7 +47,7 @@ def role(part: str, database: str = DATABASE) -> str:
 def roles_of(database: str = DATABASE) -> set[str]:
     """Return the last parts of the names of the roles of a database."""
     start = role_name(database, "")
-    found = run(f"SELECT rolname FROM pg_roles WHERE starts_with(rolname, '{start}')")
+    found = run(f"SELECT rolname FROM pg_roles WHERE starts_with(rolname, '{start}')", "")
     return {name.removeprefix(start) for (name,) in found}
 
 
