@@ -14,7 +14,7 @@ class AppschemaConfig(AppConfig):
     def ready(self) -> None:
         from . import checks, resolver  # noqa: F401 - both register themselves
         from .fleet import records
-        from .isolation import crossing, memory, sessions, signing
+        from .isolation import crossing, memory, sessions, signing, storage
         from .router import install
 
         records.place_records()
@@ -22,6 +22,7 @@ class AppschemaConfig(AppConfig):
         crossing.guard_crossing()
         signing.sign_by_schema()
         sessions.bind_sessions()
+        storage.bind_file_names()
         install()
         setting_changed.connect(_reinstall, dispatch_uid="appschema.apps")
 

@@ -51,12 +51,11 @@ class _GuardMixin(_Base):
         finally:
             connection.runs_query = found
 
-    def get_from_clause(self) -> Any:
+    def _note_from_clause(self) -> Any:
         # Called while the query is compiled: only now its count of references is right.
-        if self._watches:
-            used = self.query.alias_refcount
-            joins = self.query.alias_map.items()
-            self._named = [join.table_name for alias, join in joins if used[alias]]
+        used = self.query.alias_refcount
+        joins = self.query.alias_map.items()
+        self._named = [join.table_name for alias, join in joins if used[alias]]
         return super().get_from_clause()
 
     def as_sql(self, *args: Any, **kwargs: Any) -> Any:
@@ -65,6 +64,7 @@ class _GuardMixin(_Base):
         if not self._watches:
             return super().as_sql(*args, **kwargs)
         self._named = []
+        self.get_from_clause = self._note_from_clause  # type: ignore[method-assign]
         # A query that is empty for certain raises EmptyResultSet here, and is not run.
         found = super().as_sql(*args, **kwargs)
         _refuse(self._named, self.query)

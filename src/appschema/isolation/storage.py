@@ -9,17 +9,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from os import PathLike
 from typing import Any, cast
 
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.base import File
 from django.core.files.storage import Storage
+from django.db.models import FileField
 from django.utils.deconstruct import deconstructible
 from django.utils.module_loading import import_string
 
 from appschema.context import current_schema
 from appschema.exceptions import NoActiveSchema
+from appschema.placement import get_placement
 
 
 class SchemaFileName(str):
@@ -37,6 +40,27 @@ def bind_name(name: str, schema_name: str) -> SchemaFileName:
     bound = SchemaFileName(name)
     bound.schema_name = schema_name
     return bound
+
+
+def bind_file_names() -> None:
+    """Let the name of a file that is read from a schema's row belong to that schema.
+
+    In another schema it would be another file.
+    """
+    FileField.get_db_converters = _converters  # type: ignore[assignment, method-assign]
+
+
+def _converters(field: FileField, connection: Any) -> list[Any]:
+    # Of this kind of field only: a converter of the backend would be asked for with every column.
+    converters = super(FileField, field).get_db_converters(connection)
+    model, schema_name = getattr(field, "model", None), current_schema()
+    if model and schema_name and get_placement().in_schemas(model._meta.app_label):
+        return [partial(_bind, schema_name), *converters]
+    return converters
+
+
+def _bind(schema_name: str, value: Any, expression: Any, connection: Any) -> Any:
+    return bind_name(value, schema_name) if isinstance(value, str) and value else value
 
 
 def directory_of(schema_name: str) -> str:
