@@ -52,7 +52,7 @@ class Config:
     """The URLconf of requests that are served from public; None means ROOT_URLCONF."""
 
     base_domains: tuple[str, ...] = ()
-    """Domains whose sub-domains are public names; public themselves. The longest stands first."""
+    """Domains whose sub-domains are public names; they are public themselves."""
 
     path_prefix: str | None = None
     """What stands before the public name in a path: ``/t/`` for ``/t/acme/``."""
@@ -159,9 +159,8 @@ def _read_routes(values: dict[str, Any]) -> None:
     if "header_from" in values:
         values["header_from"] = tuple(map(_network, values["header_from"]))
     if "base_domains" in values:
-        domains = set(map(normalise_public_name, values["base_domains"]))
-        values["base_domains"] = tuple(sorted(domains, key=lambda each: (-len(each), each)))
-        values["public_names"] = values.get("public_names", frozenset()) | domains
+        values["base_domains"] = tuple(map(normalise_public_name, values["base_domains"]))
+        values["public_names"] = values.get("public_names", frozenset()).union(values["base_domains"])
 
 
 def _network(text: str) -> Network:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.core.exceptions import BadRequest
@@ -42,7 +42,7 @@ class SchemaMiddleware:
     async_capable = True
 
     def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
+        self.get_response: Callable[[HttpRequest], Any] = get_response
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
@@ -89,8 +89,7 @@ class SchemaMiddleware:
         if primary and (url := self._moved(request, name, primary)):
             return _redirect(url)
         with self._enter(request, schema) as scope:
-            response = cast(HttpResponseBase, self.get_response(request))
-            return _keep(response, scope)
+            return _keep(self.get_response(request), scope)
 
     async def _serve_async(self, request: HttpRequest, public_name: str | None) -> HttpResponseBase:
         try:
@@ -105,8 +104,7 @@ class SchemaMiddleware:
         if primary and (url := self._moved(request, name, primary)):
             return _redirect(url)
         with self._enter(request, schema) as scope:
-            response = await cast(Awaitable[HttpResponseBase], self.get_response(request))
-            return _keep(response, scope)
+            return _keep(await self.get_response(request), scope)
 
     def serve_exempt(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         """Serve *request* with no schema active."""
@@ -115,12 +113,11 @@ class SchemaMiddleware:
         if self._is_async:
             return self._serve_exempt_async(request)
         with schema_context(None) as scope:
-            return _keep(cast(HttpResponseBase, self.get_response(request)), scope)
+            return _keep(self.get_response(request), scope)
 
     async def _serve_exempt_async(self, request: HttpRequest) -> HttpResponseBase:
         with schema_context(None) as scope:
-            response = await cast(Awaitable[HttpResponseBase], self.get_response(request))
-            return _keep(response, scope)
+            return _keep(await self.get_response(request), scope)
 
     def _normal(self, request: HttpRequest, public_name: str | None) -> str:
         try:
@@ -178,17 +175,16 @@ def _keep(response: HttpResponseBase, scope: schema_context) -> HttpResponseBase
 
     That is the body that is streamed, and closing, with which ``request_finished`` is sent.
     """
-    response.close = partial(_run_in, scope.schema_name, response.close)  # type: ignore[method-assign]
+    response.close = partial(_run_in, scope, response.close)  # type: ignore[method-assign]
     # The file of a FileResponse, which the server may send by itself, asks no database.
     if isinstance(response, StreamingHttpResponse) and not isinstance(response, FileResponse):
         each: Any = _each_async if response.is_async else _each
-        steps = schema_context(scope.schema_name)(each)
-        response.streaming_content = steps(response.streaming_content)
+        response.streaming_content = scope(each)(response.streaming_content)
     return response
 
 
-def _run_in(schema_name: str | None, function: Callable[[], object]) -> None:
-    with schema_context(schema_name):
+def _run_in(scope: schema_context, function: Callable[[], object]) -> None:
+    with scope:
         function()
 
 

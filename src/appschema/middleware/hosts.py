@@ -85,14 +85,17 @@ class SubdomainMiddleware(HostMiddleware):
         config = get_config()
         if host in config.public_names:
             return host
-        for domain in config.base_domains:  # the longest first
-            if host.endswith(f".{domain}"):
-                return host[: -len(domain) - 1]
-        return None
+        base = _base_of(host)
+        return host[: -len(base) - 1] if base else None
 
     def host_of(self, public_name: str, host: str) -> str | None:
         domains = get_config().base_domains
         if "." in public_name or not domains:
             return None
-        near = next((each for each in domains if host.endswith(f".{each}")), domains[0])
-        return f"{public_name}.{near}"
+        return f"{public_name}.{_base_of(host) or domains[0]}"
+
+
+def _base_of(host: str) -> str | None:
+    """Return the longest base domain that *host* is a sub-domain of."""
+    found = [each for each in get_config().base_domains if host.endswith(f".{each}")]
+    return max(found, key=len, default=None)
