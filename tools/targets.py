@@ -178,6 +178,14 @@ def format_() -> int:
     ).returncode
 
 
+def mutations() -> int:
+    """Take each guard out of a copy of the source, and see that a test fails; MUTATIONS may name some."""
+    python = str(make_environment(FIRST.lock, _python_for(FIRST)))
+    words = shlex.split(os.environ.get("MUTATIONS", ""))
+    command = [python, "-m", "tools.postgres", "--", python, "-m", "tools.mutations", *words]
+    return subprocess.run(command, cwd=PROJECT, check=False).returncode
+
+
 def django_suite() -> int:
     """Compare our backend with the stock one by the whole suite of Django 5.2 and of Django 6.1."""
     worst = 0
@@ -424,6 +432,7 @@ TARGETS: dict[str, Callable[[], int]] = {
     "coverage": coverage,
     "lint": lint,
     "format": format_,
+    "mutations": mutations,
     "django-suite": django_suite,
     "docs": docs,
     "benchmarks": benchmarks,

@@ -1,0 +1,350 @@
+"""`make mutations`: take each guard out of a copy of the source, and see that a test fails.
+
+A guard whose absence no test notices protects nobody for long. What is taken out, and which tests
+must notice, is the list below; `tests/unit/test_mutations.py` keeps it true to the source.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+SOURCE = PROJECT / "src" / "appschema"
+
+BACKEND = "tests/integration/backend"
+ISOLATION = "tests/integration/isolation"
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One guard: where it stands, what stands there without it, and who must notice."""
+
+    guard: str
+    path: str
+    old: str
+    new: str
+    tests: str
+
+    def mutate(self, text: str) -> str:
+        """Return *text* without the guard, which must stand there once."""
+        if text.count(self.old) != 1:
+            raise ValueError(
+                f"{self.path!r} holds {self.old!r} {text.count(self.old)} times; the guard"
+                f" {self.guard!r} needs a text that it holds once. Mend tools/mutations.py."
+            )
+        return text.replace(self.old, self.new)
+
+
+MUTATIONS = (
+    # The statement carries its schema, and PostgreSQL refuses one that is missing.
+    Mutation(
+        "a statement carries the path of its schema",
+        "backends/envelope.py",
+        'path = [f"SET LOCAL search_path TO {self.path}"] if self.sets_path else []',
+        "path: list[str] = []",
+        f"{BACKEND}/test_carriers.py",
+    ),
+    Mutation(
+        "the message fails when the schema is gone",
+        "backends/envelope.py",
+        'IN ACCESS SHARE MODE"] if self.locked else []',
+        'IN ACCESS SHARE MODE"] if False else []',
+        f"{BACKEND}/test_fail_closed.py",
+    ),
+    Mutation(
+        "the message fails when a table that it names is missing",
+        "backends/envelope.py",
+        "for table in (MARKER_TABLE, *tables))",
+        "for table in (MARKER_TABLE,))",
+        f"{BACKEND}/test_fail_closed.py",
+    ),
+    Mutation(
+        "temporary tables stand behind those of the schema",
+        "backends/envelope.py",
+        '", ".join([*map(quote_identifier, names), "pg_temp"])',
+        '", ".join(map(quote_identifier, names))',
+        BACKEND,
+    ),
+    Mutation(
+        "what is pending is fired before the path changes",
+        "backends/cursors.py",
+        "return envelope.firing() if firing else envelope",
+        "return envelope",
+        f"{BACKEND}/test_transactions.py",
+    ),
+    Mutation(
+        "text that goes on after COMMIT is refused",
+        "backends/cursors.py",
+        "        if statement.continues:\n            _refuse_continued",
+        "        if False:\n            _refuse_continued",
+        f"{BACKEND}/test_beside_the_envelope.py {BACKEND}/test_splitting.py {BACKEND}/test_transactions.py",
+    ),
+    Mutation(
+        "with no schema active a query on isolated models is refused",
+        "backends/compiler.py",
+        "        _refuse(self._named, self.query)\n        return found",
+        "        return found",
+        f"{BACKEND}/test_guard.py",
+    ),
+    Mutation(
+        "a connection that loses its startup options runs nothing alone",
+        "backends/wrapper.py",
+        'if found != (envelope.path, "client"):',
+        "if False:",
+        "tests/integration/poolers",
+    ),
+    # The context.
+    Mutation(
+        "leaving a scope takes that scope away, and no other",
+        "context.py",
+        "if scopes[index].owner is self:",
+        "if True:",
+        "tests/unit/test_context.py",
+    ),
+    Mutation(
+        "a callback after the commit runs in the schema that registered it",
+        "backends/wrapper.py",
+        "in_current_schema(func) if callable(func) else func",
+        "func",
+        "tests/integration/test_later.py",
+    ),
+    Mutation(
+        "a body that is streamed is made in the schema of its request",
+        "middleware/base.py",
+        "response.streaming_content = scope(each)(response.streaming_content)",
+        "pass",
+        "tests/integration/test_later.py",
+    ),
+    Mutation(
+        "a response is closed in the schema of its request",
+        "middleware/base.py",
+        "response.close = partial(_run_in, scope, response.close)  # type: ignore[method-assign]",
+        "pass",
+        "tests/integration/test_later.py",
+    ),
+    Mutation(
+        "the URLconf is imported with no schema active",
+        "middleware/base.py",
+        "_ = get_resolver(urlconf).url_patterns",
+        "pass",
+        "tests/integration/test_later.py",
+    ),
+    Mutation(
+        "the work of an executor runs in the schema in which it was submitted",
+        "concurrency.py",
+        "_closing(in_current_schema(fn))",
+        "_closing(fn)",
+        "tests/integration/test_later.py",
+    ),
+    # Instances and querysets.
+    Mutation(
+        "an instance is refused in another schema",
+        "isolation/crossing.py",
+        "    if instance._meta.db_table in get_tables().in_schemas:\n        raise",
+        "    if False:\n        raise",
+        f"{BACKEND}/test_crossing.py",
+    ),
+    Mutation(
+        "a query is refused in another schema",
+        "backends/compiler.py",
+        "    if crosses(query):\n        refuse_query_crossing",
+        "    if False:\n        refuse_query_crossing",
+        f"{BACKEND}/test_crossing.py",
+    ),
+    Mutation(
+        "a saved instance belongs to the schema that saved it",
+        "isolation/crossing.py",
+        'self._state.db = bind_here(self._state.db or "")',
+        "pass",
+        f"{BACKEND}/test_crossing.py",
+    ),
+    Mutation(
+        "an instance as a value in a filter is refused in another schema",
+        "isolation/crossing.py",
+        '_extend(Query, "check_query_object_type", _checking_value)',
+        "pass",
+        f"{BACKEND}/test_crossing.py",
+    ),
+    Mutation(
+        "a Prefetch that requests share keeps no instance of one",
+        "isolation/crossing.py",
+        '_extend(query, "prefetch_one_level", _copying_lookup)',
+        "pass",
+        f"{BACKEND}/test_crossing.py",
+    ),
+    # What Django keys by process.
+    Mutation(
+        "the caches of content types and sites are keyed by schema",
+        "isolation/keyed.py",
+        "return super().__getitem__((current_schema(), key))",
+        "return next(value for (_, each), value in self.items() if each == key)",
+        "tests/integration/test_memory.py",
+    ),
+    Mutation(
+        "keys of caches hold the schema",
+        "isolation/cache.py",
+        "{current_schema() or ''}:",
+        "",
+        f"{ISOLATION}/test_caches.py",
+    ),
+    Mutation(
+        "the key of another schema's session is no key",
+        "isolation/sessions.py",
+        "constant_time_compare(found, stamp(head, secret))",
+        "True",
+        f"{ISOLATION}/test_sessions.py",
+    ),
+    Mutation(
+        "a signature is good in its schema only",
+        "isolation/signing.py",
+        "if schema_name is not None:",
+        "if False:",
+        ISOLATION,
+    ),
+    Mutation(
+        "files are kept in the schema's directory",
+        "isolation/storage.py",
+        'if "\\\\" in name or "\\0" in name or name.startswith("/") or ".." in parts:',
+        "if False:",
+        "tests/unit/test_isolation_storage.py",
+    ),
+    Mutation(
+        "the name of another schema's file is refused",
+        "isolation/storage.py",
+        "if isinstance(name, SchemaFileName) and name.schema_name != schema_name:",
+        "if False:",
+        f"{ISOLATION}/test_files.py tests/unit/test_isolation_storage.py",
+    ),
+    Mutation(
+        "a file's name that is read from a row belongs to its schema",
+        "isolation/storage.py",
+        "return [partial(_bind, schema_name), *converters]",
+        "return converters",
+        f"{ISOLATION}/test_files.py",
+    ),
+    # Roles.
+    Mutation(
+        "a statement runs under the role of its schema",
+        "backends/envelope.py",
+        'role = [] if self.role is None else [f"SET LOCAL ROLE {quote_identifier(self.role)}"]',
+        "role: list[str] = []",
+        "tests/integration/roles",
+    ),
+    # The registry and the requests.
+    Mutation(
+        "a row that was read before a change is not remembered after it",
+        "resolver.py",
+        "            if generation != self.generation:\n                return",
+        "            if False:\n                return",
+        "tests/integration/test_resolver.py",
+    ),
+    Mutation(
+        "an inactive schema is not served",
+        "resolver.py",
+        ", is_active=True)",
+        ")",
+        "tests/integration/test_middleware.py",
+    ),
+    Mutation(
+        "the header is passed over from an address that is not the gateway's",
+        "middleware/header.py",
+        "(config.header_from and not _is_from(request, config.header_from))",
+        "False",
+        "tests/integration/routing",
+    ),
+    # Names.
+    Mutation(
+        "a name that PostgreSQL would cut is refused",
+        "names.py",
+        'if (size := len(name.encode("utf-8", "surrogatepass"))) > MAX_NAME_BYTES:',
+        "if (size := len(name)) > MAX_NAME_BYTES:",
+        "tests/unit/test_names.py",
+    ),
+    Mutation(
+        "identifiers are quoted",
+        "names.py",
+        "return '\"' + name.replace('\"', '\"\"') + '\"'",
+        "return name",
+        f"{BACKEND}/test_odd_names.py",
+    ),
+    # Provisioning and migrations.
+    Mutation(
+        "an existing schema is never taken over",
+        "provisioning.py",
+        'f"CREATE SCHEMA {quote_identifier(name)} {table}"',
+        'f"CREATE SCHEMA IF NOT EXISTS {quote_identifier(name)}"',
+        "tests/integration/fleet/test_provisioning.py",
+    ),
+    Mutation(
+        "migrate refuses while isolated tables stand in public",
+        "fleet/misplaced.py",
+        "    if found:\n",
+        "    if False:\n",
+        "tests/integration/fleet",
+    ),
+    Mutation(
+        "a connection that has touched many schemas is renewed",
+        "backends/connection.py",
+        "len(self.touched_schemas) > self._budget",
+        "False",
+        f"{BACKEND}/test_memory_of_connections.py",
+    ),
+)
+
+
+def survivors(mutations: Iterable[Mutation]) -> list[Mutation]:
+    """Run the tests of each mutation on a mutated copy; return those that no test noticed."""
+    found = []
+    with tempfile.TemporaryDirectory() as directory:
+        copy = Path(directory) / "src" / "appschema"
+        shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        for mutation in mutations:
+            path = copy / mutation.path
+            original = path.read_text()
+            path.write_text(mutation.mutate(original))
+            noticed = _fails(copy.parent, mutation.tests)
+            path.write_text(original)
+            print(f"{'noticed' if noticed else 'SURVIVED':8} {mutation.guard}", flush=True)
+            if not noticed:
+                found.append(mutation)
+    return found
+
+
+def _fails(source: Path, tests: str) -> bool:
+    """Tell whether a test fails on *source*. Anything but passed and failed tests is an error."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests.split()]
+    done = subprocess.run(
+        command,
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"The tests {tests!r} could not be run:\n{done.stdout[-3000:]}")
+    return done.returncode == 1
+
+
+def main(words: list[str]) -> int:
+    """Run all mutations, or those whose guard holds one of the words; 1 if one survives."""
+    chosen = [each for each in MUTATIONS if not words or any(word in each.guard for word in words)]
+    for tests in sorted({each.tests for each in chosen}):
+        if _fails(PROJECT / "src", tests):
+            print(f"The tests {tests!r} fail without a mutation. Mend them first.", flush=True)
+            return 1
+    left = survivors(chosen)
+    print(f"{len(chosen) - len(left)} of {len(chosen)} guards are held by a test.", flush=True)
+    return 1 if left else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
