@@ -30,7 +30,14 @@ from .exceptions import AppSchemaError
 from .fleet.selection import select_schemas
 from .isolation.cache import make_key
 from .isolation.storage import SchemaStorage
-from .middleware import SchemaMiddleware
+from .middleware import (
+    ChainMiddleware,
+    FqdnMiddleware,
+    HeaderMiddleware,
+    PathPrefixMiddleware,
+    SchemaMiddleware,
+    SubdomainMiddleware,
+)
 from .names import PUBLIC
 from .placement import APP_LABEL, Placement, get_placement, names_app
 from .router import is_ours
@@ -55,6 +62,7 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         *_check_relations(get_placement()),
         *_check_engine(),
         *_check_middleware(),
+        *_check_routes(config),
         *_check_commands(),
     ]
 
@@ -244,6 +252,97 @@ def _check_middleware() -> Iterator[CheckMessage]:
                     id="appschema.W001",
                 )
             return
+
+
+def _check_routes(config: Config) -> Iterator[CheckMessage]:
+    named = [("MIDDLEWARE", path) for path in settings.MIDDLEWARE]
+    routes = [
+        (setting, path, found)
+        for setting, path in (*named, *(("APPSCHEMA_CHAIN", path) for path in config.chain))
+        if (found := _import_class(path)) and issubclass(found, SchemaMiddleware)
+    ]
+    for setting, path, found in routes:
+        for kind, needed, example in _NEEDED_BY_ROUTES:
+            if issubclass(found, kind) and not getattr(config, needed):
+                name = f"APPSCHEMA_{needed.upper()}"
+                yield Error(
+                    f"{path!r} is in {setting} and {name} is not set, so that it recognises no"
+                    " request.",
+                    hint=f"Set {name}, for example to {example!r}.",
+                    id="appschema.E012",
+                )
+        if issubclass(found, PathPrefixMiddleware):
+            yield from _check_path_prefix(path)
+        if issubclass(found, HeaderMiddleware) and config.header and not config.header_from:
+            yield Warning(
+                f"The header {config.header!r} is believed from any address: who reaches this server"
+                " without the gateway chooses the schema.",
+                hint="Set APPSCHEMA_HEADER_FROM to the addresses of the gateway.",
+                id="appschema.W009",
+            )
+    yield from _check_chain(config)
+
+
+_NEEDED_BY_ROUTES: tuple[tuple[type[SchemaMiddleware], str, object], ...] = (
+    (SubdomainMiddleware, "base_domains", ["example.com"]),
+    (PathPrefixMiddleware, "path_prefix", "/t/"),
+    (HeaderMiddleware, "header", "X-Schema"),
+    (ChainMiddleware, "chain", ["appschema.middleware.FqdnMiddleware"]),
+)
+
+
+def _check_chain(config: Config) -> Iterator[CheckMessage]:
+    for path in config.chain:
+        found = _import_class(path)
+        if found is None or not issubclass(found, SchemaMiddleware):
+            yield Error(
+                f"APPSCHEMA_CHAIN holds {path!r}, which is no SchemaMiddleware.",
+                hint="Derive it from 'appschema.middleware.SchemaMiddleware'.",
+                id="appschema.E014",
+            )
+        elif issubclass(found, ChainMiddleware):
+            yield Error(
+                f"APPSCHEMA_CHAIN holds {path!r}, which is a chain itself.",
+                hint="Name the middlewares of which it is to be made.",
+                id="appschema.E014",
+            )
+        elif issubclass(found, FqdnMiddleware) and path != config.chain[-1]:
+            yield Error(
+                f"{path!r} answers for every request, so that what follows it in APPSCHEMA_CHAIN is"
+                " never asked.",
+                hint="Put it last.",
+                id="appschema.E014",
+            )
+
+
+def _check_path_prefix(path: str) -> Iterator[CheckMessage]:
+    for setting in ("SESSION_COOKIE_PATH", "CSRF_COOKIE_PATH", "LANGUAGE_COOKIE_PATH"):
+        if (value := getattr(settings, setting)) != "/":
+            yield Error(
+                f"{setting} is {value!r}, so that {path!r} leaves this cookie's path to it and all"
+                " schemas have the cookie in common.",
+                hint=f"Leave {setting} at '/': each schema's own path takes its place.",
+                id="appschema.E013",
+            )
+    for setting in ("SESSION_COOKIE_NAME", "CSRF_COOKIE_NAME"):
+        if (name := getattr(settings, setting)).startswith("__Host-"):
+            yield Error(
+                f"{setting} is {name!r}. Browsers take a cookie of such a name with the path '/'"
+                " only, so that the schemas of one host overwrite each other's.",
+                hint="Use the prefix '__Secure-'.",
+                id="appschema.E013",
+            )
+    if not apps.is_installed("django.contrib.auth"):
+        return
+    for setting in ("LOGIN_URL", "LOGIN_REDIRECT_URL", "LOGOUT_REDIRECT_URL"):
+        target = getattr(settings, setting)
+        if isinstance(target, str) and target.startswith("/"):
+            yield Warning(
+                f"{setting} is {target!r}, a path that is not below any schema's prefix.",
+                hint="Give the name of a URL pattern, or silence this check if the page is served"
+                " from public.",
+                id="appschema.W010",
+            )
 
 
 def _session_store() -> type[Any] | None:
