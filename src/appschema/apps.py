@@ -14,12 +14,13 @@ class AppschemaConfig(AppConfig):
     def ready(self) -> None:
         from . import checks, resolver  # noqa: F401 - both register themselves
         from .fleet import records
-        from .isolation import crossing, memory, sessions, signing, storage
+        from .isolation import crossing, memory, references, sessions, signing, storage
         from .router import install
 
         records.place_records()
         memory.key_by_schema()
         crossing.guard_crossing()
+        references.guide_deletion()
         signing.sign_by_schema()
         sessions.bind_sessions()
         storage.bind_file_names()

@@ -12,6 +12,7 @@
     ├── SchemaExists             a schema, row or public name that is to be created is there already
     ├── UnknownSchema            the registry has no such row (also a LookupError)
     ├── UnsafeStatement          SQL that cannot carry its schema (also Django's NotSupportedError)
+    ├── StillReferenced          schemas refer to rows to be deleted (also Django's IntegrityError)
     └── MigrationError           a fleet's migration that must not begin, or that failed
 
 Those that a person meets at the command line are also Django's CommandError, so that
@@ -23,7 +24,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.db.utils import NotSupportedError, ProgrammingError
+from django.db.utils import IntegrityError, NotSupportedError, ProgrammingError
 from django.http import Http404
 
 
@@ -134,6 +135,20 @@ class UnknownSchema(_Named, LookupError, CommandError):
 
 class UnsafeStatement(AppSchemaError, NotSupportedError):
     """SQL that cannot be sent so that all of it runs in the active schema."""
+
+
+class StillReferenced(AppSchemaError, IntegrityError, CommandError):
+    """Rows of a shared table were to be deleted to which other schemas refer; nothing was.
+
+    ``schemas`` holds the names of all those schemas, of which the message tells the first.
+    """
+
+    def __init__(self, message: str, schemas: tuple[str, ...] = ()) -> None:
+        self.schemas = schemas
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.schemas)
 
 
 class MigrationError(AppSchemaError, CommandError):

@@ -14,6 +14,7 @@ from psycopg import errors
 from .backends.roles import DatabaseRoles
 from .conf import get_config
 from .context import as_owner, schema_context
+from .deletion import delete_everywhere
 from .exceptions import InvalidSchemaName, SchemaExists, UnknownSchema
 from .fleet.execute import migrate_schema
 from .fleet.new_schema import NewSchemaExecutor
@@ -89,7 +90,8 @@ def drop_schema(name: str, *, using: str = DEFAULT_DB_ALIAS) -> None:
             with connections[using].cursor() as cursor:
                 cursor.execute(f"DROP SCHEMA IF EXISTS {quote_identifier(name)} CASCADE")
             DatabaseRoles(connections[using]).drop_that_of(name)
-            row.delete()
+            # Rows of other schemas may refer to it.
+            delete_everywhere(row, using=using)
         transaction.on_commit(
             lambda: _send_all(schema_dropped, name, using), using=using, robust=True
         )

@@ -19,7 +19,7 @@ LAYERS = [
     {"fleet"},
     {"resolver"},
     {"models", "migrations"},
-    {"router"},
+    {"router", "deletion"},
     {"backends", "catalog", "isolation"},
     {"context", "placement"},
     {"conf"},

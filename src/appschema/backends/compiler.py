@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.backends.postgresql import compiler
 from django.db.models import Model
+from django.db.models.sql.constants import CURSOR
 from django.db.models.sql.query import RawQuery
 
 from appschema.context import current_schema
 from appschema.exceptions import NoActiveSchema
 from appschema.isolation.crossing import crosses, refuse_query_crossing
+from appschema.isolation.references import delete_unless_referenced, keys_to
 from appschema.names import PUBLIC
 from appschema.placement import get_tables
 
@@ -88,7 +90,22 @@ class SQLInsertCompiler(_WritingGuardMixin, compiler.SQLInsertCompiler):
 
 
 class SQLDeleteCompiler(_WritingGuardMixin, compiler.SQLDeleteCompiler):
-    pass
+    _returning = ""
+
+    def as_sql(self, *args: Any, **kwargs: Any) -> Any:
+        sql, params = super().as_sql(*args, **kwargs)
+        return sql + self._returning, params
+
+    def execute_sql(self, *args: Any, **kwargs: Any) -> Any:
+        model = self.query.get_meta().model
+        if not keys_to(model._meta.db_table):
+            return super().execute_sql(*args, **kwargs)
+
+        def delete(returning: str) -> Any:
+            self._returning = returning
+            return super(SQLDeleteCompiler, self).execute_sql(CURSOR)
+
+        return delete_unless_referenced(self.connection, model, delete)
 
 
 class SQLUpdateCompiler(_WritingGuardMixin, compiler.SQLUpdateCompiler):
