@@ -87,7 +87,7 @@ class SchemaMiddleware:
         except NoSchemaError:
             return self._refuse()
         if primary and (url := self._moved(request, name, primary)):
-            return _redirect(url)
+            return MovedResponse(url)
         with self._enter(request, schema) as scope:
             return _keep(self.get_response(request), scope)
 
@@ -102,7 +102,7 @@ class SchemaMiddleware:
         except NoSchemaError:
             return self._refuse()
         if primary and (url := self._moved(request, name, primary)):
-            return _redirect(url)
+            return MovedResponse(url)
         with self._enter(request, schema) as scope:
             return _keep(await self.get_response(request), scope)
 
@@ -160,14 +160,22 @@ class SchemaMiddleware:
         raise  # noqa: PLE0704 - the error that is being handled
 
 
-def _redirect(url: str) -> HttpResponse:
-    """Redirect with the method and the body (308).
+class MovedResponse(HttpResponse):
+    """A redirect that keeps the method and the body, however long the URL is.
 
-    Browsers would remember it for good, and go in a circle once the other name is the primary one.
+    Browsers would remember it for good without the header, and go in a circle once the other name
+    is the primary one.
     """
-    return HttpResponse(
-        status=308, headers={"Location": iri_to_uri(url), "Cache-Control": "no-cache"}
-    )
+
+    status_code = 308
+
+    def __init__(self, url: str) -> None:
+        super().__init__(headers={"Location": iri_to_uri(url), "Cache-Control": "no-cache"})
+
+    @property
+    def url(self) -> str:
+        """Where to, as Django's own redirects have it, which its test client follows."""
+        return str(self["Location"])
 
 
 def _keep(response: HttpResponseBase, scope: schema_context) -> HttpResponseBase:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, NamedTuple, cast
 
 from django.conf import settings
-from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import get_script_prefix, set_script_prefix
 from django.utils.encoding import escape_uri_path, iri_to_uri
@@ -21,7 +21,7 @@ from django.utils.encoding import escape_uri_path, iri_to_uri
 from appschema.conf import get_config
 from appschema.names import normalise_public_name
 
-from .base import GetResponse, SchemaMiddleware
+from .base import GetResponse, MovedResponse, SchemaMiddleware
 
 
 class PathPrefixMiddleware(SchemaMiddleware):
@@ -85,7 +85,7 @@ def _url(request: HttpRequest, public_name: str, rest: str | None) -> str:
     return escape_uri_path(path) + (f"?{iri_to_uri(query)}" if query else "")
 
 
-def _mount_of(request: HttpRequest) -> _Mount | HttpResponse | None:
+def _mount_of(request: HttpRequest) -> _Mount | MovedResponse | None:
     """Return where the schema's site is mounted, a redirect to there, or None for no mount."""
     found = _split(request.path_info)
     if found is None or request.schema is None:  # type: ignore[attr-defined]
@@ -93,7 +93,7 @@ def _mount_of(request: HttpRequest) -> _Mount | HttpResponse | None:
     name = normalise_public_name(found.name)
     if found.rest is None or found.name != name:
         # Browsers compare the paths of cookies letter by letter.
-        return HttpResponse(status=308, headers={"Location": _url(request, name, found.rest)})
+        return MovedResponse(_url(request, name, found.rest))
     return _Mount(f"{get_config().path_prefix}{name}", found.rest)
 
 

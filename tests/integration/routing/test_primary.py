@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from django.db import connection
-from django.test import override_settings
+from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from appschema.models import PublicName, Schema
@@ -62,6 +62,14 @@ def test_scheme_port_path_query_and_method_are_kept(ask: Ask):
         assert answer.location == "http://www.acme.test:8000/orders/b%C3%BC%3F/?a=1&b=%2F"
         assert answer.headers["Cache-Control"] == "no-cache"
         assert ask("/orders/", host="www.acme.test:8000").shown["row"] == "routing_one"
+
+
+def test_a_very_long_url_is_redirected_too_and_the_test_client_follows():
+    make_primary("www.acme.test")
+    query = "a" * 5000
+    found = Client(headers={"host": "old.acme.test"}).get(f"/orders/?{query}", follow=True)
+    assert found.redirect_chain == [(f"http://www.acme.test/orders/?{query}", 308)]
+    assert found.json()["row"] == "routing_one"
 
 
 def test_the_scheme_is_the_visitors(ask: Ask):
