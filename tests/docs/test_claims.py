@@ -21,7 +21,7 @@ MODULES: dict[str, set[str]] = {
         "check_schema_name",
     },
     "appschema.middleware": set(),
-    "appschema.resolver": {"resolve_normal"},  # For the middleware, which has normalised the name.
+    "appschema.resolver": {"resolve_normal", "resolve_with_primary"},  # For the middleware.
     "appschema.testing": set(),
     "appschema.concurrency": set(),
     "appschema.isolation.cache": set(),
@@ -29,7 +29,11 @@ MODULES: dict[str, set[str]] = {
     "appschema.isolation.media": set(),
     "appschema.isolation.signing": {"sign_by_schema"},  # For apps.py.
     "appschema.isolation.templates": set(),
-    "appschema.isolation.storage": {"SchemaFileName", "bind_name"},  # What a field holds.
+    "appschema.isolation.storage": {
+        "SchemaFileName",  # What a field holds.
+        "bind_file_names",  # For apps.py.
+        "bind_name",
+    },
 }
 
 
