@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection
-from django.test import override_settings
+from django.test import RequestFactory, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver, get_script_prefix, reverse
 
@@ -224,6 +225,15 @@ def test_a_streamed_body_is_made_below_the_prefix(ask: Ask, view: str):
     if view == "stream":
         assert site.closed == ["/t/acme/ routing_one", "/t/globex/ routing_two"]
     assert get_script_prefix() == "/"
+
+
+def test_a_body_that_is_not_read_to_its_end_is_closed_below_the_prefix():
+    site.closed.clear()
+    environ = RequestFactory().get("/t/acme/stream/").environ
+    response = WSGIHandler()(environ, lambda *arguments: None)  # type: ignore[arg-type]
+    assert next(iter(response)) == b"/t/acme/ routing_one\n"
+    response.close()
+    assert site.closed == ["/t/acme/ routing_one"]
 
 
 def test_two_streams_that_are_read_in_turns_stay_below_their_prefixes():
