@@ -204,13 +204,19 @@ def test_a_rollback_leaves_no_role_behind(fails):
 
 def test_a_cursor_is_fetched_under_the_role_of_its_declare():
     names: list[Any] = []
-    with transaction.atomic(), connection.chunked_cursor() as cursor:
+    with (
+        transaction.atomic(),
+        connection.chunked_cursor() as cursor,
+        connection.cursor() as other,
+    ):
         with schema_context("alpha"):
             cursor.execute("SELECT current_user::text FROM generate_series(1, 4)")
             names += cursor.fetchmany(1)
         with schema_context("beta"):
+            other.execute("SELECT 1")
             names += cursor.fetchmany(1)
         with as_owner(), schema_context("alpha"):
+            other.execute("SELECT 1")
             names += cursor.fetchmany(2)
     assert {name.rpartition("/")[2] for (name,) in names} == {"alpha"}
 
