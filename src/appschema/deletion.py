@@ -8,14 +8,24 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connections, router, transaction
 from django.db.models import Model, ProtectedError, QuerySet, RestrictedError
 from django.db.models.deletion import Collector
 
 from .context import schema_context
-from .isolation.references import find_references, keys_to, name_schemas, target_of
+from .isolation.references import (
+    Reference,
+    Values,
+    find_references,
+    keys_to,
+    looked_into,
+    name_schemas,
+    still_referenced,
+    target_of,
+    which_hold,
+)
 from .names import PUBLIC
 from .placement import get_tables
 
@@ -66,12 +76,12 @@ def _delete(rows: list[Model], using: str) -> Counter[str]:
         for model, instances in shared.data.items():
             if keys_to(model._meta.db_table):
                 _lock(instances, using)
-        schemas = _schemas_that_refer(shared, using)
+        looks = _look(shared, using)
     counts: Counter[str] = Counter()
     refusals: dict[str, ProtectedError | RestrictedError] = {}
     known = {each for instances in shared.data.values() for each in instances}
     others: dict[type[Model], set[Model]] = defaultdict(set)
-    for name in schemas:
+    for name in sorted({each.schema_name for look in looks for each in look.found}):
         with schema_context(name):
             collector = _SchemaCollector(using)
             try:
@@ -90,7 +100,11 @@ def _delete(rows: list[Model], using: str) -> Counter[str]:
         if instances:
             counts.update(_delete(list(instances), using))
     with schema_context(PUBLIC):
-        counts.update(shared.delete()[1])
+        for look in looks:
+            if left := which_hold(connections[using], look.found, look.values):
+                raise still_referenced(look.model, left)
+        with looked_into({look.model._meta.db_table for look in looks}):
+            counts.update(shared.delete()[1])
     return counts
 
 
@@ -102,19 +116,24 @@ def _lock(rows: Iterable[Model], using: str) -> None:
         list(locked.select_for_update(of=("self",)).values_list("pk"))
 
 
-def _schemas_that_refer(shared: Collector, using: str) -> list[str]:
-    schemas: set[str] = set()
-    for model, instances in shared.data.items():
+class _Look(NamedTuple):
+    """Which columns of schemas refer to rows of a shared model."""
+
+    model: type[Model]
+    values: Values
+    found: list[Reference]
+
+
+def _look(shared: Collector, using: str) -> list[_Look]:
+    looks = []
+    for model, rows in shared.data.items():
         targets = {target_of(key) for key in keys_to(model._meta.db_table)}
-        if instances and targets:
-            values = {
-                each.column: [getattr(row, each.attname) for row in instances] for each in targets
-            }
-            found = find_references(
-                connections[using], model._meta.db_table, values, except_in=[PUBLIC]
-            )
-            schemas |= {each.schema_name for each in found}
-    return sorted(schemas)
+        if rows and targets:
+            values = {each.column: [getattr(row, each.attname) for row in rows] for each in targets}
+            table = model._meta.db_table
+            found = find_references(connections[using], table, values, except_in=[PUBLIC])
+            looks.append(_Look(model, values, found))
+    return looks
 
 
 def _refuse(refusals: dict[str, ProtectedError | RestrictedError]) -> None:

@@ -19,7 +19,7 @@ from django.db.models.sql.query import RawQuery
 from appschema.context import current_schema
 from appschema.exceptions import NoActiveSchema
 from appschema.isolation.crossing import crosses, refuse_query_crossing
-from appschema.isolation.references import delete_unless_referenced, keys_to
+from appschema.isolation.references import delete_unless_referenced, is_to_be_looked_into
 from appschema.names import PUBLIC
 from appschema.placement import get_tables
 
@@ -98,7 +98,7 @@ class SQLDeleteCompiler(_WritingGuardMixin, compiler.SQLDeleteCompiler):
 
     def execute_sql(self, *args: Any, **kwargs: Any) -> Any:
         model = self.query.get_meta().model
-        if not keys_to(model._meta.db_table):
+        if not is_to_be_looked_into(model._meta.db_table):
             return super().execute_sql(*args, **kwargs)
 
         def delete(returning: str) -> Any:

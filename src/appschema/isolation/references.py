@@ -8,7 +8,9 @@ other table asks nothing more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -34,8 +36,9 @@ NAMED_SCHEMAS = 10
 # thousands of locks in all. Those of so many tables are let go before the next are read.
 _TABLES_AT_ONCE = 100
 
-# By way of pg_depend, whose index leads from the table to the few constraints that are meant. A
-# key without a constraint is found by its name, in the schemas that were provisioned.
+# By way of pg_depend, whose index leads from the table to the constraints that are meant; those by
+# which PostgreSQL itself deletes or changes the rows that refer are none. A key without a constraint
+# is found by its name, in the schemas that were provisioned.
 _REFERRERS = f"""
     SELECT nspname, relname, own.attname, format_type(own.atttypid, NULL), other.attname
     FROM pg_constraint AS c
@@ -47,7 +50,7 @@ _REFERRERS = f"""
         WHERE classid = 'pg_constraint'::regclass AND refclassid = 'pg_class'::regclass
         AND refobjid = %(table)s::regclass
     )
-    AND contype = 'f' AND conparentid = 0 AND cardinality(conkey) = 1
+    AND contype = 'f' AND confdeltype IN ('a', 'r') AND conparentid = 0 AND cardinality(conkey) = 1
     AND confrelid = %(table)s::regclass
     UNION
     SELECT nspname, relname, attname, format_type(atttypid, NULL), target
@@ -141,8 +144,7 @@ def find_references(
     for start in range(0, len(asked), _TABLES_AT_ONCE):
         some = asked[start : start + _TABLES_AT_ONCE]
         if len(asked) <= _TABLES_AT_ONCE:
-            found += _which_hold(connection, some, values)
-            continue
+            return _which_hold(connection, some, values)
         savepoint = transaction.savepoint(connection.alias)
         found += _which_hold(connection, some, values)
         transaction.savepoint_rollback(savepoint, connection.alias)
@@ -151,7 +153,7 @@ def find_references(
 
 
 def _find_referrers(connection: BaseDatabaseWrapper, table: str) -> list[Reference]:
-    keys = [key for key in keys_to(table) if key.remote_field.on_delete is not DO_NOTHING]
+    keys = [key for key in keys_to(table) if _is_known_to_django_only(key)]
     with connection.cursor() as cursor:
         cursor.execute(
             _REFERRERS,
@@ -163,6 +165,20 @@ def _find_referrers(connection: BaseDatabaseWrapper, table: str) -> list[Referen
             },
         )
         return [Reference(*row) for row in cursor.fetchall()]
+
+
+def _is_known_to_django_only(key: Any) -> bool:
+    return not key.db_constraint and key.remote_field.on_delete is not DO_NOTHING
+
+
+def which_hold(
+    connection: BaseDatabaseWrapper, references: list[Reference], values: Values
+) -> list[Reference]:
+    """Return those of the columns that hold one of *values*."""
+    found = []
+    for start in range(0, len(references), _TABLES_AT_ONCE):
+        found += _which_hold(connection, references[start : start + _TABLES_AT_ONCE], values)
+    return found
 
 
 def _which_hold(
@@ -178,6 +194,24 @@ def _which_hold(
     with as_owner(), connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(questions), [values[each.target] for each in references])
         return [references[number] for (number,) in cursor.fetchall()]
+
+
+_looked_into: ContextVar[Collection[str]] = ContextVar("appschema_looked_into", default=())
+
+
+@contextmanager
+def looked_into(tables: Collection[str]) -> Iterator[None]:
+    """Let rows of shared tables be deleted of which it is known that no schema refers to them."""
+    token = _looked_into.set(tables)
+    try:
+        yield
+    finally:
+        _looked_into.reset(token)
+
+
+def is_to_be_looked_into(table: str) -> bool:
+    """Tell whether a delete from *table* has to ask which schemas refer to the rows."""
+    return bool(keys_to(table)) and table not in _looked_into.get()
 
 
 def delete_unless_referenced(
