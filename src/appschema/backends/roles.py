@@ -177,6 +177,23 @@ class DatabaseRoles:
             yield f"The role of {_describe(part)} lacks {rights} on its table {table!r}."
         cursor.execute(
             """
+            SELECT part, NULL FROM unnest(%s::text[], %s::text[]) AS given (part, role)
+              JOIN pg_namespace AS n ON nspname = part
+             WHERE NOT has_schema_privilege(role, n.oid, 'USAGE')
+             UNION ALL
+            SELECT part, relname FROM unnest(%s::text[], %s::text[]) AS given (part, role)
+              JOIN pg_namespace AS n ON nspname = part
+              JOIN pg_class AS c ON relnamespace = n.oid AND relkind = 'S'
+             WHERE (part <> 'public' OR pg_has_role(relowner, 'USAGE'))
+               AND NOT has_sequence_privilege(role, c.oid, 'USAGE')
+            """,
+            [schemas, [present[each] for each in schemas]] * 2,
+        )
+        for part, sequence in cursor.fetchall():
+            what = "the schema" if sequence is None else f"its sequence {sequence!r}"
+            yield f"The role of {_describe(part)} lacks USAGE on {what}."
+        cursor.execute(
+            """
             SELECT part, NOT EXISTS (
                 SELECT FROM pg_auth_members AS m JOIN pg_roles AS g ON g.oid = m.roleid
                   JOIN pg_roles AS r ON r.oid = m.member

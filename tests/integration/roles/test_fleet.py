@@ -350,6 +350,10 @@ FAULTS = {
     "REVOKE {acme} FROM {logins} GRANTED BY {login}": "The login may not take the role",
     "ALTER ROLE {acme} LOGIN": "may log in, or may more",
     "GRANT SELECT ON beta.notes_note TO {acme}": "has rights on 'notes_note' of schema 'beta'",
+    "REVOKE USAGE ON SCHEMA acme FROM {acme}": "of schema 'acme' lacks USAGE on the schema.",
+    "REVOKE USAGE ON SEQUENCE acme.notes_note_id_seq FROM {acme}": (
+        "of schema 'acme' lacks USAGE on its sequence 'notes_note_id_seq'."
+    ),
     "GRANT SELECT ON tags_tag TO {shared}": "has rights on 'tags_tag' of public",
     "GRANT SELECT ON tags_tag TO {acme}": "has rights on 'tags_tag' of public",
     "GRANT SELECT ON beta.notes_note TO PUBLIC": "The role 'PUBLIC' has rights on 'notes_note'",
@@ -382,6 +386,17 @@ def test_check_of_a_server_is_silent_without_the_setting(migrated):
     run(f"DROP OWNED BY {role('public', migrated)}", migrated)
     with override_settings(APPSCHEMA_ROLES=False):
         assert not [each for each in run_checks(databases=["default"]) if each.id.endswith("W008")]
+
+
+def test_a_schema_that_its_role_cannot_see_is_not_passed_over_for_public(migrated):
+    """PostgreSQL leaves out of the path what the role may not use, and goes on to public."""
+    new_schema("acme", "acme.test")
+    run(f"REVOKE USAGE ON SCHEMA acme FROM {role('acme', migrated)}", migrated)
+    run(f"GRANT SELECT ON public.tags_tag TO {role('acme', migrated)}", migrated)
+    for sql in ("SELECT * FROM tags_tag", "SELECT * FROM plans_plan"):
+        with schema_context("acme"), connection.cursor() as cursor:
+            with pytest.raises(ProgrammingError, match="permission denied for schema acme"):
+                cursor.execute(sql)
 
 
 def test_flush_empties_all_and_keeps_the_rights(migrated):
