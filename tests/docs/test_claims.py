@@ -83,3 +83,13 @@ def test_the_counts_of_djangos_tests_are_those_of_the_evidence():
     claimed = re.findall(r"(\d \d{3}) (?:tests )?of\n? *Django", (ROOT / "README.md").read_text())
     assert [count.replace(" ", "") for count in claimed] == [total for total, _ in totals]
     assert {worse for _, worse in totals} == {"0"}
+
+
+def test_the_tests_that_the_security_page_names_are_there():
+    page = (ROOT / "docs/explanation/security.md").read_text()
+    named = re.findall(r"`(tests/[^`]+)`", page)
+    assert len(named) > 40
+    for path, *names in (each.split("::") for each in named):
+        source = (ROOT / path).read_text()
+        for name in names:
+            assert re.search(rf"^\s*(?:class|(?:async )?def) {name}\b", source, re.MULTILINE), name
