@@ -145,10 +145,9 @@ def find_references(
         some = asked[start : start + _TABLES_AT_ONCE]
         if len(asked) <= _TABLES_AT_ONCE:
             return _which_hold(connection, some, values)
-        savepoint = transaction.savepoint(connection.alias)
-        found += _which_hold(connection, some, values)
-        transaction.savepoint_rollback(savepoint, connection.alias)
-        transaction.savepoint_commit(savepoint, connection.alias)
+        with transaction.atomic(using=connection.alias):
+            found += _which_hold(connection, some, values)
+            transaction.set_rollback(True, using=connection.alias)
     return found
 
 
