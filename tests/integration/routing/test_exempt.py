@@ -24,7 +24,6 @@ def _routing(schemas: None, request: pytest.FixtureRequest) -> Iterator[None]:
         MIDDLEWARE=[
             f"appschema.middleware.{request.param}Middleware",
             "django.contrib.sessions.middleware.SessionMiddleware",
-            "django.middleware.common.CommonMiddleware",
             "django.contrib.auth.middleware.AuthenticationMiddleware",
         ],
         APPSCHEMA_EXEMPT_PATHS=["/healthz", "/count"],

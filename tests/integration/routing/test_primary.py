@@ -153,6 +153,14 @@ def test_in_a_chain_the_primary_may_be_of_another_way_by_host(ask: Ask):
         assert ask("/orders/", host="www.acme.test").shown["row"] == "routing_one"
 
 
+def test_a_host_that_leads_to_another_schema_is_no_target():
+    for public_name, name in (("x.example.com", "routing_one"), ("x", "routing_two")):
+        PublicName.objects.create(public_name=public_name, schema=Schema.objects.get(name=name))
+    make_primary("x.example.com")
+    with override_settings(MIDDLEWARE=[f"{OURS}ChainMiddleware"]):
+        assert wsgi("/orders/", host="www.acme.test").shown["row"] == "routing_one"
+
+
 @pytest.mark.parametrize("middleware", ["Fqdn", "Subdomain", "PathPrefix", "Chain"])
 @pytest.mark.parametrize(
     "names",
