@@ -14,7 +14,7 @@ from django.contrib.admin.utils import NestedObjects
 from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, Prefetch, ProtectedError, RestrictedError
-from django.db.models.signals import post_delete, post_migrate, pre_migrate
+from django.db.models.signals import post_delete, post_migrate, pre_delete, pre_migrate
 from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker
 
@@ -392,11 +392,14 @@ def test_a_constraint_that_is_checked_at_once_is_told_of_too(world: Site, plan: 
     world.rows("DROP TABLE globex.hasty")
 
 
-def test_what_the_database_cascades_itself_needs_nothing(world: Site, plan: Any) -> None:
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_what_the_database_cascades_itself_needs_nothing(
+    world: Site, plan: Any, everywhere: bool
+) -> None:
     world.rows("CREATE TABLE globex.auto (plan bigint REFERENCES catalogue_plan ON DELETE CASCADE)")
     world.rows("INSERT INTO globex.auto VALUES (2)")
     with schema_context("acme"):
-        plan.delete()
+        assert (delete_everywhere(plan) if everywhere else plan.delete())[0] == 1
     assert world.rows("SELECT * FROM globex.auto") == []
     world.rows("DROP TABLE globex.auto")
 
@@ -552,14 +555,27 @@ def test_schemas_that_do_not_refer_are_not_entered(plan: Any) -> None:
     assert len(queries) < 40
 
 
-def test_a_row_that_refers_meanwhile_is_waited_for_or_refused(world: Site, plan: Any) -> None:
-    with psycopg.connect(world.url) as other:
-        with transaction.atomic():
-            delete_everywhere(plan)
+@pytest.mark.parametrize("when", [pre_delete, post_delete])
+def test_a_row_that_would_refer_meanwhile_waits(world: Site, plan: Any, when: Any) -> None:
+    refer("orders.Cascading", plan, "acme")
+    seen = []
+
+    def intrude(**kwargs: Any) -> None:
+        # PostgreSQL looks for the row that is referred to when this commits.
+        with psycopg.connect(world.url) as other:
             other.execute("SET lock_timeout = '100ms'")
             other.execute("INSERT INTO globex.orders_cascading (key_id) VALUES (2)")
-            with pytest.raises(psycopg.errors.LockNotAvailable):
-                other.commit()  # where PostgreSQL looks for the row that is referred to
+            try:
+                other.commit()
+            except psycopg.errors.LockNotAvailable as error:
+                seen.append(type(error))
+
+    when.connect(intrude, model("orders.Cascading"))
+    try:
+        delete_everywhere(plan)
+    finally:
+        when.disconnect(intrude, model("orders.Cascading"))
+    assert seen == [psycopg.errors.LockNotAvailable]
 
 
 @pytest.mark.parametrize("label", ["orders.Cascading", "kinds.Kind"])
