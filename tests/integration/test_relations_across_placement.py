@@ -4,7 +4,7 @@ import importlib
 import os
 import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -180,6 +180,20 @@ def left(label: str, field: str = "key_id") -> dict[str, list[Any]]:
 
 def plans() -> set[int]:
     return set(model("catalogue.Plan").objects.values_list("pk", flat=True))
+
+
+@pytest.fixture
+def unmodelled(world: Site, plan: Any) -> Iterator[Callable[[str], None]]:
+    """Make a table of no model in globex that refers to the plan, for one test."""
+
+    def make(rule: str) -> None:
+        world.rows(
+            f"CREATE TABLE globex.old (plan bigint REFERENCES catalogue_plan {rule});"
+            "INSERT INTO globex.old VALUES (2)"
+        )
+
+    yield make
+    world.rows("DROP TABLE globex.old")
 
 
 # Reading through the keys.
@@ -369,39 +383,29 @@ def test_the_table_of_a_both_app_in_public_counts_as_well(plan: Any) -> None:
     assert caught.value.schemas == ("public",)
 
 
-def test_a_table_of_no_installed_model_is_named_by_its_table(world: Site, plan: Any) -> None:
-    world.rows(
-        "CREATE TABLE globex.old (plan bigint REFERENCES catalogue_plan DEFERRABLE INITIALLY DEFERRED)"
-    )
-    world.rows("INSERT INTO globex.old VALUES (2)")
+def test_a_table_of_no_installed_model_is_named_by_its_table(plan: Any, unmodelled: Any) -> None:
+    unmodelled("DEFERRABLE INITIALLY DEFERRED")
     with schema_context("acme"), pytest.raises(StillReferenced, match=r"by old\.plan in"):
         plan.delete()
     with pytest.raises(StillReferenced, match=r"by old\.plan in the schema 'globex'"):
         delete_everywhere(plan)
-    world.rows("DROP TABLE globex.old")
 
 
-def test_a_constraint_that_is_checked_at_once_is_told_of_too(world: Site, plan: Any) -> None:
-    world.rows(
-        "CREATE TABLE globex.hasty (plan bigint REFERENCES catalogue_plan ON DELETE RESTRICT)"
-    )
-    world.rows("INSERT INTO globex.hasty VALUES (2)")
+def test_a_constraint_that_is_checked_at_once_is_told_of_too(plan: Any, unmodelled: Any) -> None:
+    unmodelled("ON DELETE RESTRICT")
     with schema_context("acme"), pytest.raises(StillReferenced) as caught:
         plan.delete()
     assert caught.value.schemas == ("globex",)
-    world.rows("DROP TABLE globex.hasty")
 
 
 @pytest.mark.parametrize("everywhere", [False, True])
 def test_what_the_database_cascades_itself_needs_nothing(
-    world: Site, plan: Any, everywhere: bool
+    world: Site, plan: Any, unmodelled: Any, everywhere: bool
 ) -> None:
-    world.rows("CREATE TABLE globex.auto (plan bigint REFERENCES catalogue_plan ON DELETE CASCADE)")
-    world.rows("INSERT INTO globex.auto VALUES (2)")
+    unmodelled("ON DELETE CASCADE")
     with schema_context("acme"):
         assert (delete_everywhere(plan) if everywhere else plan.delete())[0] == 1
-    assert world.rows("SELECT * FROM globex.auto") == []
-    world.rows("DROP TABLE globex.auto")
+    assert world.rows("SELECT * FROM globex.old") == []
 
 
 def test_only_rows_that_are_deleted_count(plan: Any) -> None:
