@@ -38,6 +38,14 @@ class Placement:
         return self.in_public(app_label) if public else self.in_schemas(app_label)
 
 
+class Names(tuple[str, ...]):
+    """Names that are compared by identity: they are the key of memories that are asked often."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+
 @dataclass(frozen=True)
 class Tables:
     """The tables of the installed models, by placement."""
@@ -49,12 +57,21 @@ class Tables:
     in_schemas: dict[str, type[Model]] = field(init=False, repr=False, compare=False)
     """The isolated and the both apps' tables together."""
 
-    names_of_both: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    """The names of the both apps' tables."""
+    names_of_both: Names = field(init=False, repr=False, compare=False)
+    """The names of the both apps' tables, which public has too."""
+
+    names_in_schemas: Names = field(init=False, repr=False, compare=False)
+    """Those, and the isolated apps' tables that migrations make: public may have one left."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "in_schemas", {**self.both, **self.isolated})
-        object.__setattr__(self, "names_of_both", tuple(self.both))
+        object.__setattr__(self, "names_of_both", Names(self.both))
+        made = (
+            table
+            for table, model in self.in_schemas.items()
+            if table in self.both or (_makes_table(model) and '"' not in table)
+        )
+        object.__setattr__(self, "names_in_schemas", Names(made))
 
 
 _cached: tuple[object, Placement] | None = None

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appschema.backends.envelope import _find_tables, make_envelope
+from appschema.context import as_owner
 
 BOTH = ("tags_tag", "tags_tag_more", "Mixed_Case")
 
@@ -21,10 +22,15 @@ def test_envelope_without_a_schema_sets_public(schema_name):
     assert make_envelope(schema_name).sql == b'SET LOCAL search_path TO "public", pg_temp;\n'
 
 
-def test_both_tables_that_a_statement_names_are_locked_with_the_marker():
+def test_tables_that_a_statement_names_are_locked_with_the_marker():
     envelope = make_envelope("acme", b"SELECT * FROM tags_tag")
     assert envelope.locked == ('"acme"."django_migrations"', '"acme"."tags_tag"')
-    assert make_envelope("acme", b"SELECT * FROM notes_note").locked == envelope.locked[:1]
+    isolated = make_envelope("acme", b"SELECT nextval('notes_note_id_seq')").locked
+    assert isolated == ('"acme"."django_migrations"', '"acme"."notes_note"')
+    assert make_envelope("acme", b"SELECT * FROM plans_plan").locked == envelope.locked[:1]
+    with as_owner():
+        # What changes tables names those that it is about to make.
+        assert make_envelope("acme", b"SELECT * FROM notes_note").locked == envelope.locked[:1]
     assert make_envelope("public", b"SELECT * FROM tags_tag").locked == ()
 
 

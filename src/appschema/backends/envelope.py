@@ -23,7 +23,7 @@ from typing import NamedTuple, Protocol
 from appschema.conf import get_config
 from appschema.context import runs_as_owner
 from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier, quote_literal, role_name
-from appschema.placement import get_tables
+from appschema.placement import Names, get_tables
 
 from .statement import Statement, read_statement, split_statements
 from .transaction import Holder
@@ -66,7 +66,8 @@ class Envelope:
     @cached_property
     def statements(self) -> tuple[bytes, ...]:
         """The statements to put in front of the user's, in one message."""
-        locks = [f"LOCK TABLE {self._each_only()} IN ACCESS SHARE MODE"] if self.locked else []
+        each_only = ", ".join(f"ONLY {table}" for table in self.locked)
+        locks = [f"LOCK TABLE {each_only} IN ACCESS SHARE MODE"] if self.locked else []
         return (*self._statements_before(), *(each.encode() for each in locks))
 
     @cached_property
@@ -88,7 +89,9 @@ class Envelope:
             for name, value in values.items()
         )
         before = (*self._fires_before(), f"SELECT FROM {calls} OFFSET 1".encode()) if calls else ()
-        reads = [f"SELECT FROM {self._each_only()} LIMIT 0"] if self.locked else []
+        # Not as one join, for which PostgreSQL would look for an order: 8 ms for twelve tables.
+        each_only = " UNION ALL ".join(f"SELECT FROM ONLY {table}" for table in self.locked)
+        reads = [f"{each_only} LIMIT 0"] if self.locked else []
         return (*before, *(each.encode() for each in reads))
 
     def _fires_before(self) -> tuple[bytes, ...]:
@@ -99,9 +102,6 @@ class Envelope:
         # A role's name may be any text but 'none', which means the session's own, quoted or not.
         role = [] if self.role is None else [f"SET LOCAL ROLE {quote_identifier(self.role)}"]
         return (*self._fires_before(), *(each.encode() for each in (*path, *role)))
-
-    def _each_only(self) -> str:
-        return ", ".join(f"ONLY {table}" for table in self.locked)
 
     @cached_property
     def sql(self) -> bytes:
@@ -132,8 +132,8 @@ def make_envelope(
     """Return the envelope of a statement.
 
     ``schema_name`` is the current schema (None: unset). ``template`` is the statement, without
-    the values of its parameters: the both apps' tables that it names are locked too, since
-    one that this schema lacks must not be looked for in public. ``default_path=False`` leaves
+    the values of its parameters: the tables of models that it names are locked too, since one
+    that this schema lacks must not be looked for in public. ``default_path=False`` leaves
     only the schema itself in the path. ``creates_extension`` puts the schema for extensions
     first: an extension belongs to the database and must outlive any one schema.
     """
@@ -151,7 +151,7 @@ def envelope_of(
     default_path: bool = True,
     creates_extension: bool = False,
 ) -> Envelope:
-    """Return the envelope of a statement that names these both apps' tables."""
+    """Return the envelope of a statement that names these tables."""
     config = get_config()
     role = role_of(schema_name, sender) if config.roles and sender is not None else None
     if schema_name is None or schema_name == PUBLIC:
@@ -216,7 +216,7 @@ class Reading(NamedTuple):
     """Nothing in the text asks for more than the envelope in front of it."""
 
     tables: tuple[str, ...]
-    """The both apps' tables that must be there before it is run."""
+    """The tables that must be there before it is run."""
 
 
 _PLAIN = Statement()
@@ -226,13 +226,16 @@ def read_template(template: bytes) -> Reading:
     """Return what *template* decides, remembered for short ones."""
     # One look into one memory for everything: this is asked with every statement. psycopg hands
     # over the same bytes each time, whose hash Python keeps.
-    both = get_tables().names_of_both
-    return (_read_cached if len(template) <= 10_000 else _read)(template, both)
+    tables = get_tables()
+    # What changes tables may name one that is not there yet. It does not begin while public has
+    # tables of isolated apps.
+    names = tables.names_of_both if runs_as_owner() else tables.names_in_schemas
+    return (_read_cached if len(template) <= 10_000 else _read)(template, names)
 
 
-def _read(template: bytes, both: tuple[str, ...]) -> Reading:
+def _read(template: bytes, names: Names) -> Reading:
     statement = read_statement(template)
-    return Reading(statement, statement == _PLAIN, _find_tables(template, both) if both else ())
+    return Reading(statement, statement == _PLAIN, _find_tables(template, names) if names else ())
 
 
 _read_cached = lru_cache(maxsize=4096)(_read)
@@ -264,5 +267,5 @@ def _names_in(text: bytes, tables: tuple[str, ...]) -> set[str]:
 @lru_cache(maxsize=8)
 def _pattern(tables: tuple[str, ...]) -> re.Pattern[bytes]:
     names = b"|".join(re.escape(table.encode()) for table in sorted(tables, key=len, reverse=True))
-    # PostgreSQL folds the case of a name that is not quoted.
-    return re.compile(rb"(?<![\w$])(?:%b)(?![\w$])" % names, re.IGNORECASE)
+    # PostgreSQL folds the case of a name that is not quoted. A column's sequence bears its table's.
+    return re.compile(rb"(?<![\w$])(%b)(?:_\w+_seq\d*)?(?![\w$])" % names, re.IGNORECASE)
