@@ -374,6 +374,12 @@ def test_nothing_is_written():
     assert found() == set()
 
 
+def test_missing_roles_are_found_where_they_are_wanted(settings: Any):
+    assert found() == set()
+    settings.APPSCHEMA_ROLES = True
+    assert found() == {("error", "role", "the server")}
+
+
 # The room for locks ----------------------------------------------------------------------------
 
 

@@ -20,8 +20,9 @@ from django.db import connections, router
 from django.db.migrations.loader import MigrationLoader
 from django.db.models import Count, Q
 
+from appschema.backends.roles import DatabaseRoles
 from appschema.conf import get_config
-from appschema.context import schema_context
+from appschema.context import as_owner, schema_context
 from appschema.exceptions import UnknownSchema
 from appschema.models import Schema
 from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier
@@ -316,6 +317,12 @@ class _Inspection:
                 moves if relocatable else f"{anew} -- it cannot be moved",
             )
 
+    def find_roles(self) -> Iterator[Finding]:
+        if get_config().roles:
+            names = [each.name for each in self.whole]
+            for fault in DatabaseRoles(connections[self.using]).faults(names):
+                yield error("role", "the server", fault, "manage.py schemaroles --enable")
+
     def find_locks(self) -> Iterator[Finding]:
         ((room, relations),) = self.ask(_LOCKS)
         largest = self.ask(_LARGEST, [self.oids])
@@ -353,7 +360,7 @@ def find_all(using: str, selection: Selection) -> list[Finding]:
     With a selection of all also what belongs to none of them: schemas without a row, the server,
     and what stands between here and it. Raises ``UnknownSchema``. Writes nothing.
     """
-    with schema_context(PUBLIC):
+    with schema_context(PUBLIC), as_owner():
         look = _Inspection(using, selection)
         lags, of_lags = look.find_lags()
         findings = [*look.find_schemas(), *look.find_missing(lags), *of_lags]
@@ -361,6 +368,7 @@ def find_all(using: str, selection: Selection) -> list[Finding]:
             findings += look.find_misplaced()
         findings += [*look.find_invalid_indexes(), *look.find_extensions()]
         if look.everything:
-            findings += [*look.find_registry(), *look.find_unregistered(), *look.find_locks()]
+            findings += [*look.find_registry(), *look.find_unregistered()]
+            findings += [*look.find_roles(), *look.find_locks()]
             findings += find_between(connections[using])
     return findings
