@@ -380,6 +380,18 @@ def test_missing_roles_are_found_where_they_are_wanted(settings: Any):
     assert found() == {("error", "role", "the server")}
 
 
+def test_a_schema_that_is_dropped_meanwhile_is_told(psql: Psql, monkeypatch: pytest.MonkeyPatch):
+    ask = lag._ask_some
+
+    def drop_and_ask(*args: Any) -> Any:
+        psql("DROP SCHEMA IF EXISTS acme CASCADE")
+        return ask(*args)
+
+    monkeypatch.setattr(lag, "_ask_some", drop_and_ask)
+    with pytest.raises(CommandError, match=r"A schema was dropped while .*acme.* Run the command"):
+        check()
+
+
 # The room for locks ----------------------------------------------------------------------------
 
 

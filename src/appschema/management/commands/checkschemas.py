@@ -8,7 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections
+from psycopg import errors
 
 from appschema.fleet.finding import ERROR, Finding
 from appschema.fleet.findings import find_all
@@ -41,19 +42,31 @@ class Command(BaseCommand):
                 f"The database {using!r} has no ENGINE of appschema, and so no schemas. Name another"
                 " with --database."
             )
-        findings = find_all(using, read_selection(options["schemas"]))
-        errors = sum(finding.level == ERROR for finding in findings)
-        warnings = len(findings) - errors
+        findings = self._find(using, options["schemas"])
+        failures = sum(finding.level == ERROR for finding in findings)
+        warnings = len(findings) - failures
         if options["json"]:
             found = [asdict(finding) for finding in findings]
-            report = {"errors": errors, "warnings": warnings, "findings": found}
+            report = {"errors": failures, "warnings": warnings, "findings": found}
             self.stdout.write(json.dumps(report, indent=2))
         else:
             self._print(findings)
-        if errors:
-            raise CommandError(f"Errors: {errors}, warnings: {warnings}.")
+        if failures:
+            raise CommandError(f"Errors: {failures}, warnings: {warnings}.")
         if warnings and not options["json"]:
             self.stdout.write(f"Errors: 0, warnings: {warnings}.")
+
+    def _find(self, using: str, schemas: list[str] | None) -> list[Finding]:
+        try:
+            return find_all(using, read_selection(schemas))
+        except ProgrammingError as error:
+            cause = error.__cause__
+            if isinstance(cause, errors.UndefinedTable | errors.InvalidSchemaName):
+                raise CommandError(
+                    f"A schema was dropped while it was looked at: {cause.diag.message_primary}."
+                    " Run the command again."
+                ) from error
+            raise
 
     def _print(self, findings: list[Finding]) -> None:
         if not findings:
