@@ -159,7 +159,6 @@ def request(using: str) -> None:
     list(notes.select_related("plan").prefetch_related("attachment_set").order_by("title"))
     assert notes.filter(title="b").exists()
     notes.all().delete()
-    plan.delete()
 
 
 def test_queries_of_the_orm_send_as_many_messages_as_by_the_stock_backend(wire, make_alias):
@@ -173,6 +172,21 @@ def test_queries_of_the_orm_send_as_many_messages_as_by_the_stock_backend(wire, 
         found.append(list(sent))
     assert found[0] == found[1]
     assert set(found[0]) == {"Query"}
+
+
+def test_deleting_a_shared_row_asks_the_other_schemas_and_that_is_all(wire, make_alias):
+    stock = make_alias(
+        "stock", engine="django.db.backends.postgresql", options="-csearch_path=alpha,public"
+    )
+    counts = []
+    for db in (stock, connection):
+        with schema_context("alpha"):
+            plan = Plan.objects.using(db.alias).create(name=f"plan of {db.alias}")
+            with wire(db) as sent:
+                plan.delete()
+        counts.append(len(sent))
+    # Which tables refer to it, and whether they hold it: the latter in a savepoint, for its locks.
+    assert counts[1] - counts[0] == 4
 
 
 def test_switches_cost_no_message(wire):
