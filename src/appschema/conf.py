@@ -160,7 +160,9 @@ def _read_routes(values: dict[str, Any]) -> None:
         values["header_from"] = tuple(map(_network, values["header_from"]))
     if "base_domains" in values:
         values["base_domains"] = tuple(map(normalise_public_name, values["base_domains"]))
-        values["public_names"] = values.get("public_names", frozenset()).union(values["base_domains"])
+        values["public_names"] = values.get("public_names", frozenset()).union(
+            values["base_domains"]
+        )
 
 
 def _network(text: str) -> Network:

@@ -29,12 +29,16 @@ class _Scope(NamedTuple):
 
 
 _scopes: ContextVar[tuple[_Scope, ...]] = ContextVar("appschema_scopes", default=())
+# What the newest of them says, set with them: it is asked for several times with every statement.
+_newest: ContextVar[str | None] = ContextVar("appschema_schema_name", default=None)
+
+get_current = _newest.get
+"""``current_schema``, without a call in Python."""
 
 
 def current_schema() -> str | None:
     """Return the name of the current schema, ``"public"``, or ``None`` when it is unset."""
-    scopes = _scopes.get()
-    return scopes[-1].schema_name if scopes else None
+    return _newest.get()
 
 
 def activate(schema_name: str) -> None:
@@ -77,6 +81,7 @@ def _replace(schema_name: str | None) -> None:
     scopes = _scopes.get()
     owner = scopes[-1].owner if scopes else None
     _scopes.set((*scopes[:-1], _Scope(owner, schema_name)))
+    _newest.set(schema_name)
 
 
 def _validated(schema_name: object) -> str:
@@ -109,6 +114,7 @@ class schema_context:  # noqa: N801 - used like a function, as Django's own scop
 
     def __enter__(self) -> Self:
         _scopes.set((*_scopes.get(), _Scope(self, self.schema_name)))
+        _newest.set(self.schema_name)
         return self
 
     def __exit__(
@@ -121,7 +127,9 @@ class schema_context:  # noqa: N801 - used like a function, as Django's own scop
         # Backwards: an object that was entered twice leaves its innermost scope first.
         for index in range(len(scopes) - 1, -1, -1):
             if scopes[index].owner is self:
-                _scopes.set(scopes[:index] + scopes[index + 1 :])
+                scopes = scopes[:index] + scopes[index + 1 :]
+                _scopes.set(scopes)
+                _newest.set(scopes[-1].schema_name if scopes else None)
                 break
 
     async def __aenter__(self) -> Self:

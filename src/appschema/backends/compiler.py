@@ -16,7 +16,7 @@ from django.db.models import Model
 from django.db.models.sql.constants import CURSOR
 from django.db.models.sql.query import RawQuery
 
-from appschema.context import current_schema
+from appschema.context import current_schema, get_current
 from appschema.exceptions import NoActiveSchema
 from appschema.isolation.crossing import crosses, refuse_query_crossing
 from appschema.isolation.references import delete_unless_referenced, is_to_be_looked_into
@@ -126,7 +126,7 @@ def _guarded_models() -> dict[str, type[Model]]:
 
 
 def _is_suspect(query: Any) -> bool:
-    schema_name = current_schema()
+    schema_name = get_current()
     # The short way of nearly all queries: of a schema, and built in it.
     if getattr(query, "schema_name", None) == schema_name and schema_name not in (None, PUBLIC):
         return False

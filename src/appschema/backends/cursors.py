@@ -27,11 +27,18 @@ from psycopg.adapt import Transformer
 from psycopg.client_cursor import ClientCursorMixin
 from psycopg.generators import execute, fetch
 
-from appschema.context import current_schema
+from appschema.context import current_schema, get_current
 from appschema.exceptions import UnsafeStatement
 from appschema.names import PUBLIC
 
-from .envelope import Envelope, Reading, envelope_of, make_envelope, read_template
+from .envelope import (
+    Envelope,
+    Reading,
+    envelope_of,
+    make_envelope,
+    plain_envelope,
+    read_template,
+)
 from .errors import hide_prefix, schema_error
 from .statement import read_statement
 from .transaction import TransactionPath
@@ -69,19 +76,22 @@ class EnvelopeMixin(_Cursor):
         if self._bare:
             return None
         template = getattr(query, "template", None) or query.query
-        reading = read_template(template)
-        schema_name = current_schema()
+        schema_name = get_current()
         self._conn.touched_schemas.add(schema_name)  # type: ignore[attr-defined]
         status = self._pgconn.transaction_status
         # The short way of nearly all statements, for speed: outside a transaction nothing is known
         # of the path and nothing is to be remembered, and inside nothing may have changed.
-        if reading.is_plain and not self.own_schema_only and self._conn._pipeline is None:
-            envelope = envelope_of(schema_name, reading.tables, self._conn)  # type: ignore[arg-type]
-            if status == _IDLE:
+        if not self.own_schema_only and self._conn._pipeline is None:
+            envelope = plain_envelope(template, schema_name, self._conn)  # type: ignore[arg-type]
+            if envelope is not None and (
+                status == _IDLE
+                or (
+                    status == _INTRANS
+                    and self._transaction_path.stands(envelope.holder, envelope.path)
+                )
+            ):
                 return envelope
-            if status == _INTRANS and self._transaction_path.stands(envelope.holder, envelope.path):
-                return envelope
-        return self._compose_with_care(query, reading, schema_name, status)
+        return self._compose_with_care(query, read_template(template), schema_name, status)
 
     def _compose_with_care(
         self, query: Any, reading: Reading, schema_name: str | None, status: int

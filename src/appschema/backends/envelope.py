@@ -207,6 +207,38 @@ def _make(
     return Envelope(None if extensions_schema is not None else schema_name, path, locked, role)
 
 
+def plain_envelope(template: bytes, schema_name: str | None, sender: Sender) -> Envelope | None:
+    """Return the envelope of *template* if nothing in it asks for more than that, else None."""
+    config = get_config()
+    return (_plain_cached if len(template) <= _LONGEST_CACHED else _plain)(
+        template,
+        _watched_names(),
+        schema_name,
+        config.default_path,
+        role_of(schema_name, sender) if config.roles else None,
+    )
+
+
+def _plain(
+    template: bytes,
+    names: Names,
+    schema_name: str | None,
+    default_path: tuple[str, ...],
+    role: str | None,
+) -> Envelope | None:
+    reading = _read_cached(template, names)
+    if not reading.is_plain:
+        return None
+    if schema_name is None or schema_name == PUBLIC:
+        return _make(None, (), default_path, None, role)
+    return _make(schema_name, reading.tables, default_path, None, role)
+
+
+# One look for all that nearly every statement needs. A fleet has more pairs of statement and
+# schema than are remembered; what they are made of is remembered apart.
+_plain_cached = lru_cache(maxsize=16_384)(_plain)
+
+
 class Reading(NamedTuple):
     """All that a statement's text decides about its envelope."""
 
@@ -220,17 +252,20 @@ class Reading(NamedTuple):
 
 
 _PLAIN = Statement()
+_LONGEST_CACHED = 10_000
 
 
 def read_template(template: bytes) -> Reading:
     """Return what *template* decides, remembered for short ones."""
-    # One look into one memory for everything: this is asked with every statement. psycopg hands
-    # over the same bytes each time, whose hash Python keeps.
+    # psycopg hands over the same bytes each time, whose hash Python keeps.
+    return (_read_cached if len(template) <= _LONGEST_CACHED else _read)(template, _watched_names())
+
+
+def _watched_names() -> Names:
     tables = get_tables()
     # What changes tables may name one that is not there yet. It does not begin while public has
     # tables of isolated apps.
-    names = tables.names_of_both if runs_as_owner() else tables.names_in_schemas
-    return (_read_cached if len(template) <= 10_000 else _read)(template, names)
+    return tables.names_of_both if runs_as_owner() else tables.names_in_schemas
 
 
 def _read(template: bytes, names: Names) -> Reading:

@@ -21,7 +21,7 @@ from django.db.models.query import RawQuerySet
 from django.db.models.sql.query import Query, RawQuery
 
 from appschema.conf import get_config
-from appschema.context import current_schema
+from appschema.context import current_schema, get_current
 from appschema.exceptions import WrongSchema
 from appschema.placement import get_tables
 
@@ -124,8 +124,9 @@ def _extend(owner: Any, name: str, extend: Callable[[Any], Any]) -> None:
 
 def _remembering(original: Any) -> Any:
     def initialise(self: Any, *args: Any, **kwargs: Any) -> None:
+        # First: added to a full instance, it would cost it the keys that it shares with all others.
+        self.schema_name = get_current()
         original(self, *args, **kwargs)
-        self.schema_name = current_schema()
 
     return initialise
 
@@ -142,7 +143,8 @@ def _carrying(original: Any) -> Any:
 def _binding(original: Any) -> Any:
     @wraps(original)
     def db(self: Any) -> str:
-        return bind_here(original(self))
+        alias, schema_name = original(self), get_current()
+        return str(alias) if schema_name is None else bind_alias(alias, schema_name)
 
     return db
 

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import psycopg
 from django.db import IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import DO_NOTHING, ForeignKey, Model
@@ -65,6 +66,10 @@ _REFERRERS = f"""
     )
     ORDER BY 1, 2, 3
 """
+
+
+# The second is what PostgreSQL 18 tells of a key that is ON DELETE RESTRICT.
+_VIOLATIONS = (errors.ForeignKeyViolation, errors.RestrictViolation)
 
 
 @dataclass(frozen=True)
@@ -242,7 +247,7 @@ def delete_unless_referenced(
                 raise still_referenced(model, found)
     except IntegrityError as error:
         # A constraint that is not deferred, or that another role's statement has fired.
-        if not isinstance(error.__cause__, errors.ForeignKeyViolation):
+        if not isinstance(error.__cause__, _VIOLATIONS):
             raise
         if found := find() if values else _told_of(error.__cause__):
             raise still_referenced(model, found) from error
@@ -250,7 +255,7 @@ def delete_unless_referenced(
     return len(rows)
 
 
-def _told_of(error: errors.ForeignKeyViolation) -> list[Reference]:
+def _told_of(error: psycopg.Error) -> list[Reference]:
     """Return the one reference that PostgreSQL tells of, if it is another schema's."""
     schema_name, table = error.diag.schema_name, error.diag.table_name
     if not schema_name or not table or schema_name in (current_schema(), PUBLIC):

@@ -53,9 +53,10 @@ def test_migrate_works_over_an_alias_of_its_own(conninfo: str, using: str):
 
     try:
         migrate("notes", "0002", schemas=SCHEMAS[:1])
-        assert indexed(conninfo) == set(SCHEMAS[1:])
+        # Other tests have left schemas of theirs.
+        assert indexed(conninfo) & set(SCHEMAS) == set(SCHEMAS[1:])
         migrate("notes", "0002")
-        assert indexed(conninfo) == set()
+        assert not indexed(conninfo) & set(SCHEMAS)
     finally:
         migrate("notes")
     assert indexed(conninfo) == set(SCHEMAS)
