@@ -103,7 +103,8 @@ def guard_crossing() -> None:
     """Let instances and queries remember their schema, and refuse them in another."""
     for kind in (Query, RawQuery):
         kind.schema_name = None  # type: ignore[union-attr]
-        _extend(kind, "__init__", _remembering)
+    _extend(Query, "__init__", _remembering)
+    _extend(RawQuery, "__init__", _remembering_raw)
     _extend(RawQuery, "clone", _carrying)
     _extend(Query, "check_query_object_type", _checking_value)
     for owner in (QuerySet, RawQuerySet):
@@ -123,8 +124,17 @@ def _extend(owner: Any, name: str, extend: Callable[[Any], Any]) -> None:
 
 
 def _remembering(original: Any) -> Any:
+    # With Django's own arguments, and the name first: this is done with every query. Added to a full
+    # instance, it would cost it the keys that it shares with all others.
+    def initialise(self: Any, model: Any, alias_cols: bool = True) -> None:
+        self.schema_name = get_current()
+        original(self, model, alias_cols)
+
+    return initialise
+
+
+def _remembering_raw(original: Any) -> Any:
     def initialise(self: Any, *args: Any, **kwargs: Any) -> None:
-        # First: added to a full instance, it would cost it the keys that it shares with all others.
         self.schema_name = get_current()
         original(self, *args, **kwargs)
 
