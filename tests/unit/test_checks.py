@@ -23,14 +23,15 @@ class OwnMiddleware(FqdnMiddleware):
 
 
 def found() -> list[CheckMessage]:
-    return checks.check_settings(None)
+    return [*checks.check_settings(None), *checks.check_routing(None)]
 
 
 @pytest.fixture
 def use_databases(monkeypatch: pytest.MonkeyPatch) -> UseDatabases:
     def use(engines: dict[str, str]) -> None:
         handler = ConnectionHandler({alias: {"ENGINE": each} for alias, each in engines.items()})
-        monkeypatch.setattr(checks, "connections", handler)
+        for module in (checks.placement, checks.database):
+            monkeypatch.setattr(module, "connections", handler)
 
     return use
 
@@ -174,7 +175,7 @@ def test_e005_not_for_a_key_without_a_constraint(monkeypatch: pytest.MonkeyPatch
         class Meta:
             app_label = "plans"
 
-    monkeypatch.setattr(checks, "apps", Audit._meta.apps)
+    monkeypatch.setattr(checks.placement, "apps", Audit._meta.apps)
     assert [each for each in found() if each.id == "appschema.E005"] == []
 
 
@@ -190,7 +191,7 @@ def test_e005_for_a_shared_model_that_inherits_from_an_isolated_one(
         class Meta:
             app_label = "plans"
 
-    monkeypatch.setattr(checks, "apps", Memo._meta.apps)
+    monkeypatch.setattr(checks.placement, "apps", Memo._meta.apps)
     (error,) = [each for each in found() if each.id == "appschema.E005"]
     assert error.msg.startswith("plans.Memo.note_ptr is a foreign key of a table in public")
 

@@ -21,7 +21,12 @@ def test_every_setting_has_its_row_and_no_other_has():
 
 
 def test_every_check_has_its_heading_and_no_other_has():
-    ids = set(re.findall(r"appschema\.[EW]\d{3}", (SOURCE / "checks.py").read_text()))
+    ids = set(
+        re.findall(
+            r"appschema\.[EW]\d{3}",
+            "".join(path.read_text() for path in (SOURCE / "checks").glob("*.py")),
+        )
+    )
     headings = re.findall(
         r"^## (appschema\.[EW]\d{3})$", (REFERENCE / "checks.md").read_text(), re.MULTILINE
     )

@@ -237,8 +237,8 @@ def test_w004_and_w005_files_and_rows_live_alike(
         class Meta:
             app_label = label
 
-    monkeypatch.setattr(checks, "apps", Document._meta.apps)
-    files = list(checks._check_files(get_placement()))
+    monkeypatch.setattr(checks.isolation, "apps", Document._meta.apps)
+    files = list(checks.isolation._check_files(get_placement()))
     assert [each.id for each in files] == expected
     assert all(f"{label}.Document.file " in each.msg for each in files)
 
@@ -251,15 +251,15 @@ def test_w004_looks_through_the_default_storage(monkeypatch: pytest.MonkeyPatch)
         class Meta:
             app_label = "notes"
 
-    monkeypatch.setattr(checks, "apps", Document._meta.apps)
+    monkeypatch.setattr(checks.isolation, "apps", Document._meta.apps)
     placement = get_placement()
-    assert [each.id for each in checks._check_files(placement)] == ["appschema.W004"]
+    assert [each.id for each in checks.isolation._check_files(placement)] == ["appschema.W004"]
     default = {
         "BACKEND": "appschema.isolation.storage.SchemaStorage",
         "OPTIONS": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
     }
     with override_settings(STORAGES={"default": default}):
-        assert list(checks._check_files(placement)) == []
+        assert list(checks.isolation._check_files(placement)) == []
 
 
 @pytest.mark.parametrize("setting", ["SESSION_COOKIE_DOMAIN", "CSRF_COOKIE_DOMAIN"])

@@ -19,7 +19,7 @@ FQDN, CHAIN = f"{OURS}FqdnMiddleware", f"{OURS}ChainMiddleware"
 
 
 def found() -> list[CheckMessage]:
-    return checks.check_settings(None)
+    return [*checks.check_settings(None), *checks.check_routing(None)]
 
 
 def test_values_are_read_in_their_normal_form() -> None:
