@@ -59,7 +59,7 @@ def test_migrate_works_over_an_alias_of_its_own(conninfo: str, using: str):
         assert not indexed(conninfo) & set(SCHEMAS)
     finally:
         migrate("notes")
-    assert indexed(conninfo) == set(SCHEMAS)
+    assert indexed(conninfo) >= set(SCHEMAS)
 
 
 def test_a_migration_that_writes_over_default_is_no_part_of_another_aliass_transaction(using: str):
