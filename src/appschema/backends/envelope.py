@@ -155,7 +155,7 @@ def envelope_of(
     config = get_config()
     role = role_of(schema_name, sender) if config.roles and sender is not None else None
     if schema_name is None or schema_name == PUBLIC:
-        schema_name, tables, default_path = None, (), True
+        default_path = True
     # What it is made of, not the config itself, whose hash would be computed with each statement.
     return _make(
         schema_name,
@@ -194,12 +194,12 @@ def _make(
     extensions_schema: str | None,
     role: str | None,
 ) -> Envelope:
-    names = [PUBLIC if schema_name is None else schema_name]
+    names = [schema_name or PUBLIC]
     names += [name for name in default_path if name not in names]
     if extensions_schema is not None:
         names = [extensions_schema, *(n for n in names if n != extensions_schema)]
     path = ", ".join([*map(quote_identifier, names), "pg_temp"])
-    if schema_name is None:
+    if schema_name is None or schema_name == PUBLIC:
         return Envelope(None, path, (), role)
     schema = quote_identifier(schema_name)
     locked = tuple(f"{schema}.{quote_identifier(table)}" for table in (MARKER_TABLE, *tables))
@@ -229,8 +229,6 @@ def _plain(
     reading = _read_cached(template, names)
     if not reading.is_plain:
         return None
-    if schema_name is None or schema_name == PUBLIC:
-        return _make(None, (), default_path, None, role)
     return _make(schema_name, reading.tables, default_path, None, role)
 
 

@@ -46,8 +46,8 @@ def bind_alias(alias: str, schema_name: str) -> BoundAlias:
 
 def bind_here(alias: str) -> str:
     """Return *alias* with the current schema, or alone when it is unset."""
-    schema_name = current_schema()
-    return str(alias) if schema_name is None else bind_alias(str(alias), schema_name)
+    schema_name = get_current()
+    return str(alias) if schema_name is None else bind_alias(alias, schema_name)
 
 
 def refuse_crossing(instance: Model) -> None:
@@ -153,8 +153,7 @@ def _carrying(original: Any) -> Any:
 def _binding(original: Any) -> Any:
     @wraps(original)
     def db(self: Any) -> str:
-        alias, schema_name = original(self), get_current()
-        return str(alias) if schema_name is None else bind_alias(alias, schema_name)
+        return bind_here(original(self))
 
     return db
 
