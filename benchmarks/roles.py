@@ -86,8 +86,8 @@ def handler(middleware: list[str]) -> WSGIHandler:
 
 def make_schemas(first: int, end: int) -> None:
     """The schemas that are asked have all tables, the others only what a role needs."""
-    from appschema.backends.roles import DatabaseRoles  # noqa: PLC0415 - needs the settings
     from appschema.provisioning import new_schema  # noqa: PLC0415 - likewise
+    from appschema.roles.database import DatabaseRoles  # noqa: PLC0415 - needs the settings
 
     roles = DatabaseRoles(connections["default"])
     for number in range(first, end):
