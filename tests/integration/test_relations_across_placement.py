@@ -41,6 +41,9 @@ class Place(models.Model):
 class Account(models.Model):
     schema = models.OneToOneField("appschema.Schema", models.CASCADE)
 
+class Contract(models.Model):
+    schema = models.ForeignKey("appschema.Schema", models.PROTECT)
+
 class Lonely(models.Model):
     pass
 """
@@ -604,6 +607,32 @@ def test_dropping_a_schema_to_which_another_ones_rows_refer(world: Site) -> None
     drop_schema("hooli")
     assert not Schema.objects.filter(name="hooli").exists()
     assert left("orders.OfSchema") == {name: [] for name in SCHEMAS}
+
+
+@pytest.mark.parametrize("label", ["catalogue.Account", "catalogue.Contract", "orders.OfSchema"])
+def test_a_flush_forgets_a_schema_that_is_gone_whatever_rows_refer_to_it(
+    world: Site, label: str
+) -> None:
+    """As a test leaves it that was rolled back, or that dropped its schema by hand."""
+    gone = Schema.objects.create(name="gone")
+    kept = Schema.objects.get(name="acme")
+    with schema_context("acme"):
+        for row in (gone, kept):
+            field = "schema" if label.startswith("catalogue") else "key"
+            model(label).objects.create(**{field: row})
+    call_command("flush", interactive=False, verbosity=0)
+    assert set(Schema.objects.values_list("name", flat=True)) == set(SCHEMAS)
+    with schema_context("acme"):
+        assert not model(label).objects.exists()
+
+
+def test_a_flush_of_one_schema_forgets_no_other(world: Site) -> None:
+    gone = Schema.objects.create(name="gone")
+    for name in ("acme", "public"):
+        with schema_context(name):
+            call_command("flush", interactive=False, verbosity=0)
+        assert Schema.objects.filter(pk=gone.pk).exists()
+    gone.delete()
 
 
 # Many schemas.
