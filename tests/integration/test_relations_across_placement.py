@@ -632,7 +632,7 @@ def test_a_flush_of_one_schema_forgets_no_other(world: Site) -> None:
         with schema_context(name):
             call_command("flush", interactive=False, verbosity=0)
         assert Schema.objects.filter(pk=gone.pk).exists()
-    gone.delete()
+    delete_everywhere(gone)
 
 
 # Many schemas.
