@@ -289,3 +289,22 @@ def test_w002_only_another_database_carries_a_schema(use_databases: UseDatabases
 def test_a_second_database_may_have_any_engine(use_databases: UseDatabases) -> None:
     use_databases({"default": OURS, "log": "django.db.backends.sqlite3"})
     assert found() == []
+    use_databases({"default": OURS, "log": STOCK, "replica": OURS})
+    checks.placement.connections.settings["log"]["NAME"] = "log"
+    assert found() == []
+
+
+def test_w011_a_replica_that_carries_no_schema(use_databases: UseDatabases) -> None:
+    use_databases({"default": OURS, "replica": STOCK})
+    for alias, host in {"default": "one", "replica": "two"}.items():
+        checks.placement.connections.settings[alias].update(NAME="shop", HOST=host)
+    assert found() == [
+        Warning(
+            "The database 'replica' bears the name of 'default', 'shop', and its ENGINE"
+            " 'django.db.backends.postgresql' carries no schema: queries there read the tables of"
+            " public.",
+            hint="Set its ENGINE to that of 'default'. If it is another database, add"
+            " 'appschema.W011' to SILENCED_SYSTEM_CHECKS.",
+            id="appschema.W011",
+        )
+    ]
