@@ -73,6 +73,10 @@ ORDERS = "".join(
         _key("Loose", "CASCADE", "db_constraint=False"),
         _key("ByCode", "CASCADE", "to_field='code'"),
         _key("OfSchema", "CASCADE", to="appschema.Schema"),
+        _key("OfKind", "CASCADE", to="kinds.Kind"),
+        _key("PartOfKind", "CASCADE", to="orders.OfKind"),
+        _key("NulledOfKind", "SET_NULL", to="kinds.Kind"),
+        _key("ProtectedOfKind", "PROTECT", to="kinds.Kind"),
         """
 from django.contrib.contenttypes.fields import GenericForeignKey
 
@@ -384,6 +388,29 @@ def test_the_table_of_a_both_app_in_public_counts_as_well(plan: Any) -> None:
     with schema_context("acme"), pytest.raises(StillReferenced) as caught:
         plan.delete()
     assert caught.value.schemas == ("public",)
+
+
+def test_a_both_apps_row_in_public_is_deleted_though_isolated_models_refer_to_such_rows(
+    plan: Any,
+) -> None:
+    kinds = model("kinds.Kind").objects
+    labels = ("orders.OfKind", "orders.NulledOfKind", "orders.ProtectedOfKind")
+    with schema_context("acme"):
+        row = kinds.create(pk=1, plan=plan)
+        for label in labels:
+            model(label).objects.create(key=row)
+    with schema_context("public"):
+        kinds.create(pk=1, plan=plan)
+        kinds.create(pk=2, plan=plan).delete()
+        assert kinds.all().delete() == (1, {"kinds.Kind": 1})
+    with schema_context("acme"):
+        assert [model(label).objects.get().key_id for label in labels] == [1, 1, 1]
+        with pytest.raises(ProtectedError):
+            row.delete()
+        model(labels[2]).objects.all().delete()
+        row.delete()
+        assert not model(labels[0]).objects.exists()
+        assert model(labels[1]).objects.get().key_id is None
 
 
 def test_a_table_of_no_installed_model_is_named_by_its_table(plan: Any, unmodelled: Any) -> None:
