@@ -75,7 +75,7 @@ USES: dict[str, Callable[[Note], object]] = {
 # docs/explanation/crossing.md tells of them: they come down to primary keys.
 NOT_NOTICED: dict[str, Callable[[Note], object]] = {
     "update": lambda note: Attachment.objects.update(note=note),
-    "contains": lambda note: Note.objects.contains(note),
+    "contains": Note.objects.contains,
 }
 
 
