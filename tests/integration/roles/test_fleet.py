@@ -422,6 +422,21 @@ def test_a_schema_that_its_role_cannot_see_is_not_passed_over_for_public(migrate
                 cursor.execute(sql)
 
 
+@pytest.mark.parametrize("again", ["", "; CREATE SCHEMA acme CREATE TABLE tags_tag (id int)"])
+def test_after_a_rename_by_hand_in_mid_transaction_the_role_refuses_the_next_statement(
+    migrated, again
+):
+    """Without roles it would see public's rows, or those of a schema that has the name by then."""
+    new_schema("acme", "acme.test")
+    with schema_context("public"):
+        Tag.objects.create(label="public's")
+    with schema_context("acme"), transaction.atomic():
+        assert not Tag.objects.exists()
+        run(f"ALTER SCHEMA acme RENAME TO away{again}", migrated)
+        with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
+            Tag.objects.exists()
+
+
 def test_flush_empties_all_and_keeps_the_rights(migrated):
     new_schema("acme", "acme.test")
     add_note("acme")
