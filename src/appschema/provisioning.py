@@ -11,7 +11,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 from psycopg import errors
 
-from .backends.roles import DatabaseRoles
 from .conf import get_config
 from .context import as_owner, schema_context
 from .deletion import delete_everywhere
@@ -23,6 +22,7 @@ from .fleet.receivers import load_receivers
 from .fleet.syncdb import create_unmigrated
 from .models import PublicName, Schema
 from .names import PUBLIC, normalise_public_name, quote_identifier, validate_schema_name
+from .roles.database import DatabaseRoles
 from .signals import schema_created, schema_dropped
 
 

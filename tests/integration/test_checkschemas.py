@@ -20,8 +20,11 @@ from django.test.utils import CaptureQueriesContext
 
 from appschema import schema_context
 from appschema.fleet import lag
-from appschema.fleet.between import Path, judge
-from appschema.fleet.findings import _Inspection, find_all, find_locks
+from appschema.fleet.look import find_all
+from appschema.fleet.look.between import Path, judge
+from appschema.fleet.look.inspection import Inspection
+from appschema.fleet.look.server import judge_locks
+from appschema.fleet.look.tables import find_extensions
 from appschema.fleet.selection import read_selection
 from appschema.models import PublicName, Schema
 from appschema.provisioning import new_schema
@@ -278,9 +281,9 @@ def test_an_extension_is_moved_or_made_anew(psql: Psql, monkeypatch: pytest.Monk
     (finding,) = find_all("default", read_selection(None))
     psql(finding.mend)
     assert found() == set()
-    look = _Inspection("default", read_selection(None))
+    look = Inspection("default", read_selection(None))
     monkeypatch.setattr(look, "ask", lambda *_: [("acme", "fixed", False)])
-    (finding,) = look.find_extensions()
+    (finding,) = find_extensions(look)
     assert finding.mend == (
         'DROP EXTENSION "fixed"; CREATE EXTENSION "fixed" SCHEMA "public"; -- it cannot be moved'
     )
@@ -407,7 +410,7 @@ def test_a_schema_that_is_dropped_meanwhile_is_told(psql: Psql, monkeypatch: pyt
 def test_room_for_locks(
     room: int, relations: int, largest: tuple[str, int] | None, expected: list[tuple[str, str]]
 ):
-    findings = list(find_locks(room, relations, largest))
+    findings = list(judge_locks(room, relations, largest))
     assert [(each.level, each.where) for each in findings] == expected
 
 
