@@ -165,7 +165,12 @@ COLUMNS = f"""
 
 CONSTRAINTS = """
     SELECT c.oid, c.conrelid AS relation, c.contypid AS type_oid, c.conname AS name, c.contype::text AS type,
-           pg_catalog.pg_get_constraintdef(c.oid) AS definition, c.conislocal AS is_local,
+           pg_catalog.pg_get_constraintdef(c.oid) AS definition,
+           -- A child may hold valid what its parent holds NOT VALID: it is then made for the child.
+           c.conislocal OR c.convalidated AND EXISTS (
+               SELECT FROM pg_catalog.pg_inherits AS h
+                 JOIN pg_catalog.pg_constraint AS p ON p.conrelid = h.inhparent
+                WHERE h.inhrelid = c.conrelid AND p.conname = c.conname AND NOT p.convalidated) AS is_local,
            c.convalidated AS is_validated,
            CASE c.contype WHEN 'n' THEN (SELECT attname FROM pg_catalog.pg_attribute
                                           WHERE attrelid = c.conrelid AND attnum = c.conkey[1]) END AS "column",
@@ -260,12 +265,11 @@ STATISTICS = """
 """
 
 DEPENDENCIES = """
-    SELECT d.classid::pg_catalog.regclass::text AS catalog, d.objid AS oid, d.objsubid AS sub,
-           d.refclassid::pg_catalog.regclass::text AS ref_catalog, d.refobjid AS ref_oid, d.refobjsubid AS ref_sub,
-           d.deptype::text AS type
+    SELECT own.catalog, own.oid, r.relname AS ref_catalog, d.refobjid AS ref_oid, d.deptype::text AS type
       FROM ROWS FROM (pg_catalog.unnest(%(catalogs)s::text[]), pg_catalog.unnest(%(oids)s::oid[])) AS own (catalog, oid)
       JOIN pg_catalog.pg_depend AS d
-        ON d.classid = own.catalog::pg_catalog.regclass AND d.objid = own.oid
+        ON d.classid = ('pg_catalog.' || own.catalog)::pg_catalog.regclass AND d.objid = own.oid
+      JOIN pg_catalog.pg_class AS r ON r.oid = d.refclassid
      WHERE d.deptype IN ('n', 'a', 'i', 'x')
 """
 
