@@ -11,6 +11,7 @@
     ├── RoleError                roles that cannot be made, or that are not ours
     ├── SchemaExists             a schema, row or public name that is to be created is there already
     ├── UnknownSchema            the registry has no such row (also a LookupError)
+    ├── UnsupportedObject        a schema holds what cannot be written as SQL for another name
     ├── UnsafeStatement          SQL that cannot carry its schema (also Django's NotSupportedError)
     ├── StillReferenced          schemas refer to rows to be deleted (also Django's IntegrityError)
     └── MigrationError           a fleet's migration that must not begin, or that failed
@@ -131,6 +132,20 @@ class UnknownSchema(_Named, LookupError, CommandError):
             f"There is no schema {schema_name!r}."
             " Run 'manage.py listschemas' to see which there are.",
         )
+
+
+class UnsupportedObject(AppSchemaError, CommandError):
+    """A schema holds objects that cannot be written as SQL for another name; nothing was changed.
+
+    ``objects`` names them, as PostgreSQL describes them.
+    """
+
+    def __init__(self, message: str, objects: tuple[str, ...] = ()) -> None:
+        self.objects = objects
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.objects)
 
 
 class UnsafeStatement(AppSchemaError, NotSupportedError):
