@@ -10,6 +10,7 @@
     │   └── RoleMissing          PostgreSQL has no role for it that the login may take
     ├── RoleError                roles that cannot be made, or that are not ours
     ├── SchemaExists             a schema, row or public name that is to be created is there already
+    │   └── NameRetired          another schema has borne the name
     ├── UnknownSchema            the registry has no such row (also a LookupError)
     ├── UnsafeStatement          SQL that cannot carry its schema (also Django's NotSupportedError)
     ├── StillReferenced          schemas refer to rows to be deleted (also Django's IntegrityError)
@@ -119,6 +120,10 @@ class RoleError(AppSchemaError, CommandError):
 
 class SchemaExists(AppSchemaError, CommandError):
     """What is to be created is there already; nothing was changed."""
+
+
+class NameRetired(SchemaExists):
+    """Another schema has borne the name, by which files, caches and cookies are still keyed."""
 
 
 class UnknownSchema(_Named, LookupError, CommandError):
