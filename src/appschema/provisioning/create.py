@@ -88,6 +88,7 @@ def _create_schema(connection: BaseDatabaseWrapper, name: str) -> None:
         if isinstance(error.__cause__, errors.DuplicateSchema):
             raise SchemaExists(
                 f"The database has a schema {name!r} already, which is not registered. Nothing of it"
-                " was touched. Choose another name, or drop it yourself if nobody needs it."
+                " was touched. Choose another name; or, if all rows in it are this customer's, take it"
+                f" over with 'manage.py createschema {name} PUBLIC_NAME --adopt'."
             ) from error
         raise
