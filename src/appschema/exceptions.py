@@ -16,6 +16,7 @@
     ├── UnknownPublicName        no schema has this public name (also a LookupError)
     ├── WrongState               what a dropped schema, say, cannot be asked; nothing was changed
     ├── SchemaBusy               others hold locks on it; nothing of this step was changed
+    ├── UnsupportedObject        a schema holds what cannot be written as SQL for another name
     ├── UnsafeStatement          SQL that cannot carry its schema (also Django's NotSupportedError)
     ├── StillReferenced          schemas refer to rows to be deleted (also Django's IntegrityError)
     └── MigrationError           a fleet's migration that must not begin, or that failed
@@ -174,6 +175,20 @@ class WrongState(AppSchemaError, CommandError):
 
 class SchemaBusy(AppSchemaError, CommandError):
     """Others hold locks that are needed, and have not let them go; run the same again later."""
+
+
+class UnsupportedObject(AppSchemaError, CommandError):
+    """A schema holds objects that cannot be written as SQL for another name; nothing was changed.
+
+    ``objects`` names them, as PostgreSQL describes them.
+    """
+
+    def __init__(self, message: str, objects: tuple[str, ...] = ()) -> None:
+        self.objects = objects
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.objects)
 
 
 class UnsafeStatement(AppSchemaError, NotSupportedError):
