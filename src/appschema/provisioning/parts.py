@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-# What belongs to an extension goes with it, and not by itself. Partitions come before their tables,
-# so that a table of thousands of them is not dropped at once.
+# What belongs to an extension goes with it, and not by itself.
 _PARTS = """
     SELECT CASE c.relkind WHEN 'f' THEN 'FOREIGN TABLE' WHEN 'v' THEN 'VIEW' WHEN 'S' THEN 'SEQUENCE'
              WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END,
@@ -26,7 +25,7 @@ _PARTS = """
            SELECT FROM pg_catalog.pg_depend own
             WHERE own.classid = 'pg_catalog.pg_class'::regclass AND own.objid = c.oid
               AND (own.deptype = 'e' OR c.relkind = 'S' AND own.deptype IN ('a', 'i')))
-     ORDER BY c.relkind IN ('r', 'p', 'f'), c.relispartition DESC, c.relkind = 'p', c.oid
+     ORDER BY c.oid
 """
 _ROUTINES = """
     SELECT 'ROUTINE', p.oid, p.oid::regprocedure::text
@@ -109,7 +108,10 @@ def parts_of(cursor: Any, schema_name: str) -> list[Part]:
         if kinds:
             cursor.execute(_LOCKS, [[oid for _, oid, _ in rows]])
             locks = dict(cursor.fetchall())
-        found += [Part(kind, name, locks.get(oid, 2)) for kind, oid, name in rows]
+        some = [Part(kind, name, locks.get(oid, 2)) for kind, oid, name in rows]
+        # What much depends on comes last, when little does: partitions before their table, and
+        # those that refer to a table before it, for each foreign key is locked with either.
+        found += sorted(some, key=lambda part: part.locks)
     return found
 
 

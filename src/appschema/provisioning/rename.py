@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from functools import partial
+import logging
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, ProgrammingError, connections, transaction
 from psycopg import errors
 
 from appschema.backends.roles import DatabaseRoles
+from appschema.catalog import Script, functions_naming_schema, read_schema
 from appschema.context import as_owner, schema_context
-from appschema.exceptions import SchemaExists, SchemaMissing, WrongState
+from appschema.exceptions import SchemaExists, SchemaMissing
 from appschema.models import Schema
 from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier, validate_schema_name
 from appschema.signals import schema_renamed
@@ -27,15 +27,7 @@ from .register import (
     tell_on_commit,
 )
 
-_ROUTINES = """
-    SELECT p.oid::regprocedure::text, p.prosrc, array_to_string(p.proconfig, ' ')
-      FROM pg_catalog.pg_namespace n
-      JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_namespace'::regclass
-           AND d.refobjid = n.oid AND d.classid = 'pg_catalog.pg_proc'::regclass
-      JOIN pg_catalog.pg_proc p ON p.oid = d.objid
-     WHERE n.nspname = %s
-     ORDER BY 1
-"""
+_logger = logging.getLogger(__name__)
 
 
 def rename_schema(
@@ -52,9 +44,12 @@ def rename_schema(
     ``SchemaStorage`` (``directory_of`` tells both), cache entries, and what was signed, so that all
     users have to log in again. The old name is retired: see ``NameRetired``.
 
+    Functions, defaults and the like whose text names the schema are made anew with the new name; what
+    may name it and cannot be told for sure is left, and logged as a warning.
+
     Raises ``UnknownSchema``, ``InvalidSchemaName``, ``SchemaExists``, ``NameRetired`` unless
-    *reuse_name* is true, ``SchemaBusy`` if the schema is in use for a minute, and ``WrongState`` if it
-    is dropped, or has functions whose text names it. Nothing is changed then.
+    *reuse_name* is true, ``SchemaBusy`` if the schema is in use for a minute, ``WrongState`` if it is
+    dropped, and ``UnsupportedObject`` for what cannot be read or made anew. Nothing is changed then.
     """
     for each in (name, new_name):
         validate_schema_name(each)
@@ -77,12 +72,14 @@ def _rename(name: str, new_name: str, *, reuse_name: bool, using: str) -> Schema
     refuse_name_of_role(connection, new_name)
     with connection.cursor() as cursor:
         _shut(cursor, name)
-        _refuse_functions_naming(cursor, name)
+        texts = _read_texts(cursor, name)
         row.name = new_name
         _save(row, using)
         take_name(new_name, reuse_name=reuse_name, using=using)
         retire_name(name, using=using)
         _alter(cursor, name, new_name, using)
+        if texts.structure:
+            cursor.execute(texts.render(new_name))
     DatabaseRoles(connection).rename_that_of(name, new_name)
     return row
 
@@ -123,20 +120,14 @@ def _alter(cursor: Any, name: str, new_name: str, using: str) -> None:
         raise
 
 
-def _refuse_functions_naming(cursor: Any, name: str) -> None:
-    """Refuse a schema with functions whose text names it: PostgreSQL would not rename it there."""
-    cursor.execute(_ROUTINES, [name])
-    names_it = partial(
-        _names, re.compile(rf'(?<![\w"$])"?{re.escape(name)}"?(?![\w"$])', re.IGNORECASE)
-    )
-    found = [routine for routine, *texts in cursor.fetchall() if any(map(names_it, texts))]
-    if found:
-        raise WrongState(
-            f"The text of {', '.join(found)} names the schema {name!r}, and would not find it under"
-            " another name. Change it to names without a schema, which are looked up in the schema"
-            " that is active, and rename the schema then."
+def _read_texts(cursor: Any, name: str) -> Script:
+    """Return what makes functions and the like anew, whose text names the schema."""
+    snapshot = read_schema(cursor, name)
+    for doubt in snapshot.doubts:
+        _logger.warning(
+            "Schema %r is renamed; %s may name it, and is left as it is: %s",
+            name,
+            doubt.where,
+            doubt.text,
         )
-
-
-def _names(pattern: re.Pattern[str], text: str | None) -> bool:
-    return bool(text and pattern.search(text))
+    return functions_naming_schema(snapshot)

@@ -18,7 +18,6 @@ from appschema.exceptions import (
     SchemaExists,
     SchemaMissing,
     UnknownSchema,
-    WrongState,
 )
 from appschema.isolation.storage import SchemaStorage, directory_of
 from appschema.models import RetiredName, Schema
@@ -181,24 +180,46 @@ def test_while_visitors_use_it_it_is_renamed_and_nobody_sees_anything_else(shop:
     assert items("other") == ["of acme"]
 
 
-FUNCTIONS = {
-    "a body names it": "CREATE FUNCTION acme.f() RETURNS bigint LANGUAGE sql"
-    " AS 'SELECT count(*) FROM acme.shop_item'",
-    "a body names it in quotes": "CREATE FUNCTION acme.f() RETURNS void LANGUAGE plpgsql"
-    """ AS 'BEGIN PERFORM 1 FROM "acme".shop_item; END'""",
-    "a path names it": "CREATE FUNCTION acme.f() RETURNS int LANGUAGE sql SET search_path = acme"
-    " AS 'SELECT 1'",
-}
+TEXTS = """
+    CREATE FUNCTION acme.by_name() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM acme.shop_item';
+    CREATE FUNCTION acme.in_quotes() RETURNS bigint LANGUAGE plpgsql
+        AS 'BEGIN RETURN (SELECT count(*) FROM "acme".shop_item); END';
+    CREATE FUNCTION acme.by_path() RETURNS bigint LANGUAGE sql SET search_path = acme
+        AS 'SELECT count(*) FROM shop_item';
+    CREATE SEQUENCE acme.numbers;
+    CREATE TABLE acme.numbered (n int DEFAULT nextval('acme.numbers'::text));
+    CREATE FUNCTION acme.fire() RETURNS trigger LANGUAGE plpgsql
+        AS 'BEGIN NEW.title := NEW.title || acme.by_name(); RETURN NEW; END';
+    CREATE TRIGGER fires BEFORE INSERT ON acme.shop_item FOR EACH ROW EXECUTE FUNCTION acme.fire();
+"""
 
 
-@pytest.mark.parametrize("what", FUNCTIONS)
-def test_functions_whose_text_names_the_schema_are_refused(shop: Site, what: str):
+def test_functions_whose_text_names_the_schema_name_it_anew(shop: Site):
     shop.new("acme")
-    shop.rows(FUNCTIONS[what])
-    before = shop.snapshot()
-    with pytest.raises(WrongState, match=r"The text of acme\.f\(\) names the schema 'acme'"):
-        rename_schema("acme", "other")
-    assert shop.snapshot() == before
+    shop.rows(f"SET check_function_bodies = off; {TEXTS}")
+    add_item("acme")
+    rename_schema("acme", "Other-1")
+    add_item("Other-1")
+    assert items("Other-1") == ["x0", "x1"]
+    with schema_context("Other-1"), connection.cursor() as cursor:
+        for name in ("by_name", "in_quotes", "by_path"):
+            cursor.execute(f"SELECT {name}()")
+            assert cursor.fetchone() == (2,), name
+        cursor.execute("INSERT INTO numbered DEFAULT VALUES RETURNING n")
+        assert cursor.fetchone() == (1,)
+
+
+def test_what_may_name_the_schema_and_cannot_be_told_is_logged(
+    shop: Site, caplog: pytest.LogCaptureFixture
+):
+    shop.new("acme")
+    shop.rows(
+        "CREATE FUNCTION acme.f(t text) RETURNS void LANGUAGE plpgsql"
+        " AS $$BEGIN EXECUTE format('SELECT FROM %I.%I', 'acme', t); END$$"
+    )
+    rename_schema("acme", "other")
+    assert "Schema 'acme' is renamed; " in caplog.text
+    assert "function f(t text) may name it, and is left as it is" in caplog.text
 
 
 def test_functions_that_name_no_schema_go_on_working(shop: Site):
