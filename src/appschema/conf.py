@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
@@ -78,6 +79,9 @@ class Config:
     resolver_size: int = 10_000
     """How many public names a process remembers."""
 
+    drop_grace: timedelta = timedelta(days=7)
+    """How long a dropped schema can be had back before it may be purged."""
+
     connection_schemas: int | None = 100
     """After how many schemas a connection is renewed, between two requests; None: never."""
 
@@ -118,6 +122,11 @@ def get_config() -> Config:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise ImproperlyConfigured(
             f"{_PREFIX}CONNECTION_SCHEMAS is a number above zero or None, not {value!r}."
+        )
+    value = values.get("drop_grace", timedelta())
+    if not isinstance(value, timedelta) or value < timedelta():
+        raise ImproperlyConfigured(
+            f"{_PREFIX}DROP_GRACE is a datetime.timedelta that is not negative, not {value!r}."
         )
     for name in ("refuse_crossing", "roles"):
         if not isinstance(value := values.get(name, True), bool):

@@ -31,7 +31,7 @@ from appschema.placement import get_placement, get_tables
 from .between import find_between
 from .finding import Finding, error, warning
 from .lag import Lag, find_lag
-from .selection import Selection
+from .selection import Selection, read_registered
 
 _NAMESPACES = """
     SELECT n.nspname, n.oid, c.oid,
@@ -112,6 +112,7 @@ class _Inspection:
         table = f"{PUBLIC}.{quote_identifier(Schema._meta.db_table)}"
         self.has_registry = self.ask("SELECT to_regclass(%s) IS NOT NULL", [table])[0][0]
         self.rows = self._read_registry() if self.has_registry else {}
+        self.purging = {name for name, purging in read_registered(using).items() if purging}
         wanted = selection.schemas
         if unknown := [name for name in wanted or () if name not in self.rows]:
             raise UnknownSchema(unknown[0])
@@ -146,13 +147,22 @@ class _Inspection:
     def find_schemas(self) -> Iterator[Finding]:
         for name in self.names:
             found, quoted = self.namespaces.get(name), quote_identifier(name)
+            if name in self.purging:
+                yield warning(
+                    "half-purged",
+                    name,
+                    "Purging it has begun, and has not ended: tables of it are gone, and nobody can"
+                    " enter it.",
+                    f"If it is not being done just now: manage.py purgeschemas {name}",
+                )
+                continue
             if found is None:
                 yield error(
                     "schema-missing",
                     name,
                     "The registry has this schema, and the database has not. Its requests end with"
                     " SchemaMissing.",
-                    f"Restore it from a backup, or remove its row: manage.py dropschema {name}",
+                    f"Restore it from a backup, or remove its row: manage.py dropschema {name} --now",
                 )
             elif not found.has_marker:
                 yield error(
@@ -178,9 +188,7 @@ class _Inspection:
                     name,
                     "It has no primary public name, so that no address leads to it, or none can be"
                     " written into its mails.",
-                    'manage.py shell -c "from appschema.models import *; PublicName.objects'
-                    f".update_or_create(public_name='...', defaults={{'schema':"
-                    f" Schema.objects.get(name={name!r}), 'is_primary': True}})\"",
+                    f"manage.py addname {name} PUBLIC_NAME --primary",
                 )
 
     def find_registry(self) -> Iterator[Finding]:
@@ -203,10 +211,8 @@ class _Inspection:
                     each.name,
                     f"It has a table {MARKER_TABLE} as our schemas have, and the registry has no row"
                     " for it: nothing migrates it.",
-                    'manage.py shell -c "from appschema.models import *; PublicName.objects.create('
-                    f"schema=Schema.objects.create(name={each.name!r}), public_name='...',"
-                    ' is_primary=True)", or, if nobody needs it: DROP SCHEMA'
-                    f" {quote_identifier(each.name)} CASCADE;",
+                    f"manage.py createschema {each.name} PUBLIC_NAME --adopt, or, if nobody needs it:"
+                    f" DROP SCHEMA {quote_identifier(each.name)} CASCADE;",
                 )
 
     # -- tables ---------------------------------------------------------------------------------

@@ -26,7 +26,12 @@ from appschema.provisioning import new_schema
 from appschema.resolver import forget_names
 
 NUMBERS = count()
-PUBLIC_TABLES = {"appschema_schema", "appschema_publicname", "django_migrations"}
+PUBLIC_TABLES = {
+    "appschema_schema",
+    "appschema_publicname",
+    "appschema_retiredname",
+    "django_migrations",
+}
 
 
 def migration(*operations: str, depends: list[tuple[str, str]] | None = None, **more: Any) -> str:
