@@ -16,6 +16,7 @@
     ├── UnknownPublicName        no schema has this public name (also a LookupError)
     ├── WrongState               what a dropped schema, say, cannot be asked; nothing was changed
     ├── SchemaBusy               others hold locks on it; nothing of this step was changed
+    ├── TemplateLags             the template is not what the database's records say it should be
     ├── UnsupportedObject        a schema holds what cannot be written as SQL for another name
     ├── UnsafeStatement          SQL that cannot carry its schema (also Django's NotSupportedError)
     ├── StillReferenced          schemas refer to rows to be deleted (also Django's IntegrityError)
@@ -175,6 +176,10 @@ class WrongState(AppSchemaError, CommandError):
 
 class SchemaBusy(AppSchemaError, CommandError):
     """Others hold locks that are needed, and have not let them go; run the same again later."""
+
+
+class TemplateLags(AppSchemaError, CommandError):
+    """The template is behind the database's own records of migrations; nothing was created."""
 
 
 class UnsupportedObject(AppSchemaError, CommandError):

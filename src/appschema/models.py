@@ -200,3 +200,48 @@ class RetiredName(models.Model):
 
     def __str__(self) -> str:
         return str(self.name)
+
+
+class Template(models.Model):
+    """The schema that new ones are copied from, as the SQL that makes one like it.
+
+    One row for a database. Neither this schema nor a spare has a row of ``Schema``: nobody is
+    served from it.
+    """
+
+    id = models.SmallIntegerField(primary_key=True, default=1, editable=False)
+    schema_name = SchemaNameField(max_length=MAX_NAME_BYTES, validators=[check_schema_name])
+    script = models.TextField(
+        help_text="What makes a schema, as appschema.catalog.Script keeps it."
+    )
+    functions = models.TextField(
+        null=True, help_text="What a copy needs when it is renamed; null if it cannot be renamed."
+    )
+    records = models.CharField(max_length=64, help_text="Digest of its own records of migrations.")
+    public_records = models.CharField(max_length=64, help_text="Digest of those of public.")
+    fixtures = models.CharField(max_length=64, help_text="Digest of the fixtures in it.")
+    compiled = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="appschema_template_one", condition=Q(id=1)),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.schema_name)
+
+
+class Spare(models.Model):
+    """A schema that is ready to be given to a new customer, by renaming it."""
+
+    schema_name = SchemaNameField(
+        max_length=MAX_NAME_BYTES, unique=True, validators=[check_schema_name]
+    )
+    records = models.CharField(max_length=64, help_text="Digest of its records of migrations.")
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return str(self.schema_name)

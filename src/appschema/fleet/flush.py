@@ -13,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.signals import post_migrate
 
 from appschema.context import as_owner, current_schema, schema_context
-from appschema.models import PublicName, RetiredName, Schema
+from appschema.models import PublicName, RetiredName, Schema, Spare, Template
 from appschema.names import PUBLIC, quote_identifier
 from appschema.placement import get_placement
 from appschema.router import reaching_shared_tables
@@ -70,7 +70,7 @@ def _forget_missing(connection: BaseDatabaseWrapper, schemas: list[str]) -> list
 
 
 def _tables_here(connection: BaseDatabaseWrapper) -> list[str]:
-    registry = {each._meta.db_table for each in (Schema, PublicName, RetiredName)}
+    registry = {each._meta.db_table for each in (Schema, PublicName, RetiredName, Template, Spare)}
     found = connection.introspection.django_table_names(only_existing=True, include_views=False)
     return sorted(set(found) - registry)
 

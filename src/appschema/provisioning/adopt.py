@@ -19,7 +19,7 @@ from appschema.names import (
     validate_schema_name,
 )
 
-from .register import refuse_name_in_paths, refuse_name_of_role, register
+from .register import refuse_name_of_role, refuse_special_name, register
 
 
 def adopt_schema(
@@ -38,7 +38,7 @@ def adopt_schema(
     if there is no such schema, or none with the table django_migrations of Django's records.
     """
     validate_schema_name(name)
-    refuse_name_in_paths(name)
+    refuse_special_name(name)
     public_name = normalise_public_name(public_name)
     connection = connections[using]
     with transaction.atomic(using=using), schema_context(PUBLIC), as_owner():

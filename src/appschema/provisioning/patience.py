@@ -7,7 +7,8 @@ for very shortly, the transaction gives way, and tries again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from django.db import OperationalError, connections, transaction
@@ -17,8 +18,8 @@ from appschema.exceptions import SchemaBusy
 
 T = TypeVar("T")
 
-LOCK_TIMEOUT = "100ms"
-"""How long others may be held up by one attempt."""
+LOCK_TIMEOUT = 0.1
+"""Seconds for which others may be held up by one attempt."""
 
 PAUSE = 0.1
 """Seconds between two attempts, in which they get on."""
@@ -26,7 +27,7 @@ PAUSE = 0.1
 PATIENCE = 60.0
 """Seconds after which it is given up."""
 
-_OTHERS_ARE_FASTER = (errors.LockNotAvailable, errors.DeadlockDetected)
+OTHERS_ARE_FASTER = (errors.LockNotAvailable, errors.DeadlockDetected)
 
 
 def patiently(act: Callable[[], T], *, using: str, what: str) -> T:
@@ -38,10 +39,10 @@ def patiently(act: Callable[[], T], *, using: str, what: str) -> T:
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            with transaction.atomic(using=using):
-                return _with_short_waits(act, using)
+            with transaction.atomic(using=using), waiting_at_most(LOCK_TIMEOUT, using):
+                return act()
         except OperationalError as error:
-            if not isinstance(error.__cause__, _OTHERS_ARE_FASTER):
+            if not isinstance(error.__cause__, OTHERS_ARE_FASTER):
                 raise
             if time.monotonic() > deadline:
                 raise SchemaBusy(
@@ -52,14 +53,15 @@ def patiently(act: Callable[[], T], *, using: str, what: str) -> T:
         time.sleep(PAUSE)
 
 
-def _with_short_waits(act: Callable[[], T], using: str) -> T:
+@contextmanager
+def waiting_at_most(seconds: float, using: str) -> Iterator[None]:
+    """Let statements wait no longer for a lock. Needs a transaction, which an error must roll back."""
     with connections[using].cursor() as cursor:
         cursor.execute(
             "SELECT current_setting('lock_timeout'), set_config('lock_timeout', %s, true)",
-            [LOCK_TIMEOUT],
+            [f"{seconds * 1000:.0f}ms"],
         )
         found, _ = cursor.fetchone()
-        result = act()
+        yield
         # What the caller does later in this transaction waits as before.
         cursor.execute("SELECT set_config('lock_timeout', %s, true)", [found])
-    return result

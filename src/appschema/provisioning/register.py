@@ -5,22 +5,30 @@ All of it expects the caller's transaction, with ``public`` active.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, ProgrammingError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.dispatch import Signal
 from django.utils import timezone
+from psycopg import errors
 
 from appschema.conf import get_config
 from appschema.exceptions import InvalidSchemaName, NameRetired, SchemaExists, UnknownSchema
 from appschema.models import PublicName, RetiredName, Schema
-from appschema.names import validate_schema_name
+from appschema.names import is_own_name, validate_schema_name
 
 
-def refuse_name_in_paths(name: str) -> None:
-    """Refuse a name that is in the search_path of other schemas."""
+def refuse_special_name(name: str) -> None:
+    """Refuse a name that is ours, or in the search_path of other schemas."""
     config = get_config()
+    if is_own_name(name) or name == config.template:
+        raise InvalidSchemaName(
+            f"The schema name {name!r} is kept for appschema's own schemas, the template and the"
+            " spares. Choose another."
+        )
     if name in (*config.default_path, config.extensions_schema):
         raise InvalidSchemaName(
             f"The schema name {name!r} stands in APPSCHEMA_DEFAULT_PATH or is"
@@ -89,6 +97,22 @@ def take_name(name: str, *, reuse_name: bool, using: str) -> None:
             " would be the new one's. Choose another name, or, if all of that is gone, say reuse_name=True"
             " ('manage.py createschema --reuse-name')."
         )
+
+
+@contextmanager
+def making_schema(name: str, *, using: str) -> Iterator[None]:
+    """Raise ``SchemaExists`` if the database has a schema of the name that is made inside."""
+    try:
+        with transaction.atomic(using=using):
+            yield
+    except ProgrammingError as error:
+        if isinstance(error.__cause__, errors.DuplicateSchema):
+            raise SchemaExists(
+                f"The database has a schema {name!r} already, which is not registered. Nothing of it"
+                " was touched. Choose another name; or, if all rows in it are this customer's, take it"
+                f" over with 'manage.py createschema {name} PUBLIC_NAME --adopt'."
+            ) from error
+        raise
 
 
 def retire_name(name: str, *, using: str) -> None:

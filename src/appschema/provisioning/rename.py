@@ -20,8 +20,9 @@ from .drop import refuse_dropped
 from .patience import patiently
 from .register import (
     find_row,
-    refuse_name_in_paths,
+    making_schema,
     refuse_name_of_role,
+    refuse_special_name,
     retire_name,
     take_name,
     tell_on_commit,
@@ -53,7 +54,7 @@ def rename_schema(
     """
     for each in (name, new_name):
         validate_schema_name(each)
-    refuse_name_in_paths(new_name)
+    refuse_special_name(new_name)
 
     def act() -> Schema:
         with as_owner():
@@ -77,7 +78,7 @@ def _rename(name: str, new_name: str, *, reuse_name: bool, using: str) -> Schema
         _save(row, using)
         take_name(new_name, reuse_name=reuse_name, using=using)
         retire_name(name, using=using)
-        _alter(cursor, name, new_name, using)
+        alter_name(cursor, name, new_name, using)
         if texts.structure:
             cursor.execute(texts.render(new_name))
     DatabaseRoles(connection).rename_that_of(name, new_name)
@@ -105,19 +106,12 @@ def _save(row: Schema, using: str) -> None:
         ) from error
 
 
-def _alter(cursor: Any, name: str, new_name: str, using: str) -> None:
-    try:
-        with transaction.atomic(using=using):
-            cursor.execute(
-                f"ALTER SCHEMA {quote_identifier(name)} RENAME TO {quote_identifier(new_name)}"
-            )
-    except ProgrammingError as error:
-        if isinstance(error.__cause__, errors.DuplicateSchema):
-            raise SchemaExists(
-                f"The database has a schema {new_name!r} already, which is not registered. Nothing of"
-                " it was touched. Choose another name."
-            ) from error
-        raise
+def alter_name(cursor: Any, name: str, new_name: str, using: str) -> None:
+    """Rename the schema in the database. Raises ``SchemaExists``."""
+    with making_schema(new_name, using=using):
+        cursor.execute(
+            f"ALTER SCHEMA {quote_identifier(name)} RENAME TO {quote_identifier(new_name)}"
+        )
 
 
 def _read_texts(cursor: Any, name: str) -> Script:
