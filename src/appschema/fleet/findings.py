@@ -25,12 +25,13 @@ from appschema.conf import get_config
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import UnknownSchema
 from appschema.models import Schema
-from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier
+from appschema.names import MARKER_TABLE, PUBLIC, is_own_name, quote_identifier
 from appschema.placement import get_placement, get_tables
 
 from .between import find_between
 from .finding import Finding, error, warning
 from .lag import Lag, find_lag
+from .origin_findings import find_origins, own_schemas
 from .selection import Selection, read_registered
 
 _NAMESPACES = """
@@ -203,9 +204,12 @@ class _Inspection:
     def find_unregistered(self) -> Iterator[Finding]:
         config = get_config()
         ours = {*self.rows, PUBLIC, *config.default_path, config.extensions_schema}
+        ours |= own_schemas(self.using)
         for each in self.namespaces.values():
             # What lacks the marker was never one of ours, and is left alone.
-            if each.name not in ours and each.has_marker and each.has_records:
+            if each.name in ours or is_own_name(each.name):
+                continue
+            if each.has_marker and each.has_records:
                 yield warning(
                     "unregistered",
                     each.name,
@@ -375,6 +379,7 @@ def find_all(using: str, selection: Selection) -> list[Finding]:
         findings += [*look.find_invalid_indexes(), *look.find_extensions()]
         if look.everything:
             findings += [*look.find_registry(), *look.find_unregistered()]
+            findings += find_origins(using, set(look.namespaces))
             findings += [*look.find_roles(), *look.find_locks()]
             findings += find_between(connections[using])
     return findings

@@ -13,6 +13,7 @@ from appschema.conf import get_config
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import SchemaExists
 from appschema.fleet.execute import Result
+from appschema.fleet.origins import drop_spares, drop_template, has_tables, read_digests
 from appschema.fleet.plan import Request
 from appschema.fleet.run import Act, run_each
 from appschema.fleet.syncdb import create_unmigrated
@@ -23,9 +24,7 @@ from appschema.placement import get_placement
 from .fixtures import digest_fixtures
 from .locks import no_new_schemas
 from .migrated import make_by_migrations
-from .records import read_digests
-from .spares import drop_own_schema, drop_spares
-from .template import compile_template
+from .template import keep_script
 
 
 class Head:
@@ -73,7 +72,7 @@ class Head:
 
     def _find(self) -> Template | None:
         with schema_context(PUBLIC), as_owner():
-            if not _has_tables(self._using):
+            if not has_tables(self._using):
                 return None
             template = Template.objects.using(self._using).defer("script").first()
             if template is not None and not _is_there(template.schema_name, self._using):
@@ -89,7 +88,7 @@ class Head:
 
     def _settle(self, *, whole: bool, wanted: bool) -> Result:
         with schema_context(PUBLIC), as_owner():
-            if not _has_tables(self._using):
+            if not has_tables(self._using):
                 return Result(PUBLIC)
             template = self._find()
             if template is not None and whole and (not wanted or self._is_due_to_go(template)):
@@ -106,7 +105,7 @@ class Head:
         _refuse_leftover(name, self._using)
         with transaction.atomic(using=self._using):
             make_by_migrations(name, with_role=False, using=self._using)
-            compile_template(name, digest_fixtures(using=self._using), using=self._using)
+            keep_script(name, digest_fixtures(using=self._using), using=self._using)
         return Result(PUBLIC)
 
     def _compile_changed(self, template: Template, *, whole: bool) -> None:
@@ -116,10 +115,10 @@ class Head:
         if found.own != template.records and not whole:
             return  # It lags behind the fleet, as the whole migrate would tell.
         if (found.own, found.public) != (template.records, template.public_records):
-            template = compile_template(template.schema_name, template.fixtures, using=self._using)
+            template = keep_script(template.schema_name, template.fixtures, using=self._using)
         elif has_unmigrated:
             before = template.script
-            template = compile_template(template.schema_name, template.fixtures, using=self._using)
+            template = keep_script(template.schema_name, template.fixtures, using=self._using)
             if template.script != before:
                 drop_spares(using=self._using)
         if whole:
@@ -137,14 +136,6 @@ class Head:
         return True
 
 
-def drop_template(template: Template, *, using: str) -> None:
-    """Drop the template, and the spares that were copied from it."""
-    with transaction.atomic(using=using), schema_context(PUBLIC), as_owner():
-        drop_spares(using=using)
-        drop_own_schema(template.schema_name, using=using)
-        template.delete()
-
-
 def _note_spares(template: Template, using: str) -> None:
     """Let the spares that were migrated be claimed, and drop those that were not."""
     lagging = Spare.objects.using(using).exclude(records=template.records)
@@ -153,14 +144,6 @@ def _note_spares(template: Template, using: str) -> None:
         if found is not None and found.own == template.records:
             Spare.objects.using(using).filter(id=spare.id).update(records=found.own)
     drop_spares(using=using, keep=template.records)
-
-
-def _has_tables(using: str) -> bool:
-    """Tell whether the registry has the tables for it: an app's first migrate may come earlier."""
-    tables = [f"{PUBLIC}.{quote_identifier(each._meta.db_table)}" for each in (Template, Spare)]
-    with connections[using].cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL AND to_regclass(%s) IS NOT NULL", tables)
-        return bool(cursor.fetchone()[0])
 
 
 def _is_there(schema_name: str, using: str) -> bool:

@@ -68,8 +68,8 @@ def telling_of_locks(name: str) -> Iterator[None]:
         if not isinstance(error.__cause__, OTHERS_ARE_FASTER):
             raise
         raise SchemaBusy(
-            f"Schema {name!r} was not created: its foreign keys need a lock on shared tables to which"
-            f" other transactions have written ({error.__cause__.diag.message_primary}). Try again. To"
-            " meet this less often, create the schema before anything else in the transaction is"
-            " written, or keep spares (APPSCHEMA_SPARES): see docs/how-to/sign-up.md."
+            f"Schema {name!r} was not created: its foreign keys need locks on shared tables, which other"
+            f" transactions hold that have written to them ({error.__cause__.diag.message_primary}). Try"
+            " again. To meet this less often create the schema before anything else is written in the"
+            " transaction, or keep spares (APPSCHEMA_SPARES): see docs/how-to/sign-up.md."
         ) from error

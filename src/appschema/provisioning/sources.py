@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from appschema.exceptions import TemplateLags
+from appschema.fleet.origins import read_digests
 from appschema.models import Template
 
 from .migrated import make_by_migrations, migrate_new
-from .records import read_digests
 from .replay import replay
 from .spares import claim_spare
 from .template import find_template, is_at_head, load_script, read_script

@@ -11,12 +11,12 @@ from appschema.catalog import Script
 from appschema.conf import get_config
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import TemplateLags, WrongState
+from appschema.fleet.origins import drop_spares, read_own_digest
 from appschema.models import Spare, Template
-from appschema.names import PUBLIC, SPARE_PREFIX, quote_identifier
+from appschema.names import PUBLIC, SPARE_PREFIX
 
 from .locks import keep_migrate_out, try_to_refill
 from .patience import waiting_at_most
-from .records import read_own_digest
 from .rename import alter_name
 from .replay import replay, send_bare, telling_of_locks
 from .template import find_template, is_at_head, load_script
@@ -105,26 +105,3 @@ def _find_usable(using: str) -> Template:
             " not, and no spares were made. Run 'manage.py migrate', which brings it to head."
         )
     return template
-
-
-def drop_spares(*, using: str, keep: str | None = None, at_most: int | None = None) -> int:
-    """Drop all spares but those whose records have the digest *keep*, and return how many.
-
-    Of those that are kept all over *at_most* are dropped. One that is just being claimed is left to who
-    claims it.
-    """
-    with transaction.atomic(using=using), schema_context(PUBLIC), as_owner():
-        spares = list(Spare.objects.using(using).select_for_update(skip_locked=True))
-        kept = [each for each in spares if each.records == keep][:at_most]
-        dropped = [each for each in spares if each not in kept]
-        for spare in dropped:
-            drop_own_schema(spare.schema_name, using=using)
-            DatabaseRoles(connections[using]).drop_that_of(spare.schema_name)
-            spare.delete()
-    return len(dropped)
-
-
-def drop_own_schema(schema_name: str, *, using: str) -> None:
-    """Drop the schema of the template or of a spare, if it is there."""
-    with connections[using].cursor() as cursor:
-        cursor.execute(f"DROP SCHEMA IF EXISTS {quote_identifier(schema_name)} CASCADE")

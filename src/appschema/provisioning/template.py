@@ -12,10 +12,9 @@ from appschema.catalog import Script, functions_naming_schema, read_rows, read_s
 from appschema.conf import get_config
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import TemplateLags, UnsupportedObject
+from appschema.fleet.origins import read_digests
 from appschema.models import Template
 from appschema.names import PUBLIC
-
-from .records import read_digests
 
 _logger = logging.getLogger(__name__)
 
@@ -75,7 +74,7 @@ def read_script(schema_name: str, using: str) -> tuple[Script, Script | None]:
         return script, None
 
 
-def compile_template(schema_name: str, fixtures: str, *, using: str) -> Template:
+def keep_script(schema_name: str, fixtures: str, *, using: str) -> Template:
     """Read the schema and keep it as SQL, with the digests of the records that it was read with."""
     with transaction.atomic(using=using), schema_context(PUBLIC), as_owner():
         digests = read_digests(using, schema_name)

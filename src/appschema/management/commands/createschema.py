@@ -6,7 +6,7 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS
 
 from appschema.provisioning import adopt_schema, new_schema
@@ -29,18 +29,33 @@ class Command(BaseCommand):
             action="store_true",
             help="Also if a purged or renamed schema was called so: its files and caches are gone.",
         )
+        parser.add_argument(
+            "--migrate", action="store_true", help="If the template lags, migrate the copy."
+        )
+        parser.add_argument(
+            "--template-file",
+            metavar="FILE",
+            help="Copy the template in this file, which schematemplate has written.",
+        )
         parser.add_argument("--json", action="store_true", help="Print JSON, for machines.")
         parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="The database's alias.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        act, done = (adopt_schema, "Registered") if options["adopt"] else (new_schema, "Created")
-        schema = act(
-            options["name"],
-            options["public_name"],
-            is_active=not options["inactive"],
-            reuse_name=options["reuse_name"],
-            using=options["database"],
-        )
+        named = (options["name"], options["public_name"])
+        given: dict[str, Any] = {
+            "is_active": not options["inactive"],
+            "reuse_name": options["reuse_name"],
+            "using": options["database"],
+        }
+        if options["adopt"]:
+            if options["migrate"] or options["template_file"]:
+                raise CommandError(
+                    "--adopt takes a schema as it is: it goes with neither --migrate nor --template-file."
+                )
+            schema, done = adopt_schema(*named, **given), "Registered"
+        else:
+            given |= {key: options[key] for key in ("migrate", "template_file")}
+            schema, done = new_schema(*named, **given), "Created"
         if options["json"]:
             found = {"name": schema.name, "public_name": schema.public_name}
             self.stdout.write(json.dumps({**found, "is_active": schema.is_active}))
