@@ -54,13 +54,19 @@ CHILD = """
 import sys, django
 django.setup()
 from django.db import connection
-from appschema.provisioning import purge, purge_schema, rename_schema
+from appschema.provisioning import clone_schema, new_schema, purge, purge_schema, rename_schema
 connection.ensure_connection()
 purge.SHARE_OF_LOCKS = 10_000
+acts = {
+    "rename": rename_schema,
+    "purge": lambda name, _: purge_schema(name, now=True),
+    "create": new_schema,
+    "clone": lambda name, source: clone_schema(source, name, name + ".test", with_data=True),
+}
 print("ready", flush=True)
-act, name, new_name = sys.stdin.readline().split()
+act, *names = sys.stdin.readline().split()
 print("begun", flush=True)
-rename_schema(name, new_name) if act == "rename" else purge_schema(name, now=True)
+acts[act](*names)
 print("done", flush=True)
 """
 
@@ -160,26 +166,36 @@ def test_killed_at_any_moment_it_leaves_one_thing_or_the_other(
     chance = random.Random(SEED)
     outcomes = []
     taken = duration(large, act)
-    values = {key: connection.settings_dict[key] for key in ("ENGINE", "NAME", "USER", "PASSWORD")}
-    values |= {key: connection.settings_dict[key] for key in ("HOST", "PORT")}
-    (tmp_path / "killed_settings.py").write_text(SETTINGS.format(settings=values))
+    write_settings(tmp_path)
     for number in range(60 if FULL else 3):
         name = f"victim{number}"
         make(large, act, name)
-        with child(tmp_path) as process:
-            assert process.stdin
-            assert process.stdout
-            assert process.stdout.readline() == "ready\n"
-            process.stdin.write(f"{ACTS[act].words.format(name)}\n")
-            process.stdin.flush()
-            assert process.stdout.readline() == "begun\n"
-            # How soon, it is by chance: this is no waiting for something to have happened.
-            time.sleep(chance.uniform(0, taken * 1.2))
-            process.kill()
+        kill_child(tmp_path, ACTS[act].words.format(name), chance.uniform(0, taken * 1.2))
         wait_for_server(large)
         outcomes.append(look(large, act, name))
         end(large, act, name)
     assert set(outcomes) <= {"whole", "half", "done"}, f"seed {SEED}"
+
+
+def write_settings(directory: Path) -> None:
+    """Write the settings of a child that works in the database in use."""
+    keys = ("ENGINE", "NAME", "USER", "PASSWORD", "HOST", "PORT")
+    values = {key: connection.settings_dict[key] for key in keys}
+    (directory / "killed_settings.py").write_text(SETTINGS.format(settings=values))
+
+
+def kill_child(directory: Path, words: str, after: float) -> None:
+    """Let a process do something, and kill it so many seconds after it has begun."""
+    with child(directory) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        process.stdin.write(f"{words}\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "begun\n"
+        # How soon, it is by chance: this is no waiting for something to have happened.
+        time.sleep(after)
+        process.kill()
 
 
 def child(directory: Path) -> subprocess.Popen[str]:
