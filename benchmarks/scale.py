@@ -59,7 +59,7 @@ GROWTH = {
     "create": "create a schema, SQL in one message, ms",
     "drop": "drop it, ms",
     "new_schema": "`new_schema` for the sample site (it runs the migrations), ms",
-    "drop_schema": "`drop_schema` of that, ms",
+    "drop_schema": "`drop_schema` and `purge_schema` of that, ms",
     "noop": "`migrate --schema` for one of those, nothing to do, ms",
     "disk": "database on disk, MB",
     "disk_each": "that is per schema, MB",
@@ -330,14 +330,22 @@ def growth_section(site: Site, steps: Sequence[int], columns: list[Cells], fille
 
 def measure_making(site: Site) -> Cells:
 
-    from appschema.provisioning import drop_schema, new_schema  # noqa: PLC0415
+    from appschema.provisioning import (  # noqa: PLC0415
+        drop_schema,
+        new_schema,
+        purge_schema,
+    )
+
+    def remove(name: str) -> None:
+        drop_schema(name)
+        purge_schema(name, now=True)
 
     extra = [f"extra_{each:02}" for each in range(15)]
     create = time_each(lambda name: site.admin.execute(schema_sql(name, site.tables)), extra)
     drop = time_each(lambda name: site.admin.execute(f'DROP SCHEMA "{name}" CASCADE'), extra)
     ours = [f"ours_{each:02}" for each in range(5)]
     made = time_each(lambda name: new_schema(name, host(name)), ours)
-    dropped = time_each(drop_schema, ours)
+    dropped = time_each(remove, ours)
     noop = time_each(
         lambda _: call_command("migrate", schemas=["sample_probe"], verbosity=0), range(5)
     )

@@ -277,7 +277,7 @@ MUTATIONS = (
     # Provisioning and migrations.
     Mutation(
         "an existing schema is never taken over",
-        "provisioning.py",
+        "provisioning/create.py",
         'f"CREATE SCHEMA {quote_identifier(name)} {table}"',
         'f"CREATE SCHEMA IF NOT EXISTS {quote_identifier(name)}"',
         "tests/integration/fleet/test_provisioning.py",

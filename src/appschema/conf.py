@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
@@ -16,13 +17,22 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-from .names import PUBLIC, normalise_public_name
+from .exceptions import InvalidSchemaName
+from .names import PUBLIC, SPARE_PREFIX, normalise_public_name, validate_schema_name
 
 _PREFIX = "APPSCHEMA_"
 _PATH_PREFIX = re.compile(r"(?:/[^/?#]+)*/")
 _HEADER = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
 
 Network = IPv4Network | IPv6Network
+_LISTS = (
+    "shared_apps",
+    "both_apps",
+    "default_path",
+    "public_names",
+    "roles_shared_rights",
+    "fixtures",
+)
 _RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
@@ -78,6 +88,21 @@ class Config:
     resolver_size: int = 10_000
     """How many public names a process remembers."""
 
+    drop_grace: timedelta = timedelta(days=7)
+    """How long a dropped schema can be had back before it may be purged."""
+
+    template: str | None = "appschema_template"
+    """The schema that new ones are copied from; None: each new schema is migrated."""
+
+    spares: int = 0
+    """How many ready schemas ``provisionschemas`` keeps, for new customers to be given."""
+
+    fixtures: tuple[str, ...] = ()
+    """Fixtures, as ``loaddata`` takes them, whose rows each new schema has."""
+
+    lock_timeout: float = 5.0
+    """Seconds for which making a schema waits for locks that others hold."""
+
     connection_schemas: int | None = 100
     """After how many schemas a connection is renewed, between two requests; None: never."""
 
@@ -102,13 +127,13 @@ def get_config() -> Config:
         for name in (_PREFIX + each.upper() for each in Config.__dataclass_fields__)
         if hasattr(settings, name)
     }
-    for name in ("shared_apps", "both_apps", "default_path", "public_names", "roles_shared_rights"):
+    for name in _LISTS:
         if name in values:
             values[name] = _strings(name, values[name])
     for name in ("schema_redirect", "public_urlconf", "extensions_schema"):
         if not isinstance(value := values.get(name), str | None):
             raise ImproperlyConfigured(f"{_PREFIX}{name.upper()} is a str or None, not {value!r}.")
-    for name in ("resolver_max_age", "resolver_size"):
+    for name in ("resolver_max_age", "resolver_size", "lock_timeout"):
         value = values.get(name, 1)
         if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
             raise ImproperlyConfigured(
@@ -118,6 +143,11 @@ def get_config() -> Config:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise ImproperlyConfigured(
             f"{_PREFIX}CONNECTION_SCHEMAS is a number above zero or None, not {value!r}."
+        )
+    value = values.get("drop_grace", timedelta())
+    if not isinstance(value, timedelta) or value < timedelta():
+        raise ImproperlyConfigured(
+            f"{_PREFIX}DROP_GRACE is a datetime.timedelta that is not negative, not {value!r}."
         )
     for name in ("refuse_crossing", "roles"):
         if not isinstance(value := values.get(name, True), bool):
@@ -129,7 +159,27 @@ def get_config() -> Config:
     if "public_names" in values:
         values["public_names"] = frozenset(map(normalise_public_name, values["public_names"]))
     _read_routes(values)
+    _read_sources(values)
     return Config(**values)
+
+
+def _read_sources(values: dict[str, Any]) -> None:
+    """Read where new schemas come from."""
+    spares = values.get("spares", 0)
+    if isinstance(spares, bool) or not isinstance(spares, int) or spares < 0:
+        raise ImproperlyConfigured(
+            f"{_PREFIX}SPARES is a number that is not negative, not {spares!r}."
+        )
+    if (name := values.get("template")) is None:
+        return
+    try:
+        validate_schema_name(name)
+    except InvalidSchemaName as error:
+        raise ImproperlyConfigured(f"{_PREFIX}TEMPLATE is {name!r}. {error}") from error
+    if name.lower().startswith(SPARE_PREFIX):
+        raise ImproperlyConfigured(
+            f"{_PREFIX}TEMPLATE is {name!r}, as a spare may be called. Choose another name."
+        )
 
 
 def _read_routes(values: dict[str, Any]) -> None:

@@ -76,7 +76,7 @@ def _delete(rows: list[Model], using: str) -> Counter[str]:
         for model, instances in shared.data.items():
             if keys_to(model._meta.db_table):
                 _lock(instances, using)
-        looks = _look(shared, using)
+        looks = _look(shared, using, PUBLIC)
     counts: Counter[str] = Counter()
     refusals: dict[str, ProtectedError | RestrictedError] = {}
     known = {each for instances in shared.data.values() for each in instances}
@@ -108,6 +108,26 @@ def _delete(rows: list[Model], using: str) -> Counter[str]:
     return counts
 
 
+def refuse_protected(row: Model, *, using: str, except_in: str | None = None) -> None:
+    """Raise what ``delete_everywhere`` would raise of *row* now; delete nothing, send no signal.
+
+    What rows of the schema *except_in* say does not count: they are to go before.
+    """
+    with schema_context(PUBLIC):
+        shared = _SharedCollector(using)
+        shared.collect([row])
+        looks = _look(shared, using, PUBLIC, except_in)
+    refusals: dict[str, ProtectedError | RestrictedError] = {}
+    for name in sorted({each.schema_name for look in looks for each in look.found}):
+        with schema_context(name):
+            try:
+                _SchemaCollector(using).collect([row])
+            except (ProtectedError, RestrictedError) as error:
+                refusals[name] = error
+    if refusals:
+        _refuse(refusals)
+
+
 def _lock(rows: Iterable[Model], using: str) -> None:
     rows = list(rows)
     if rows:
@@ -124,14 +144,14 @@ class _Look(NamedTuple):
     found: list[Reference]
 
 
-def _look(shared: Collector, using: str) -> list[_Look]:
+def _look(shared: Collector, using: str, *except_in: str | None) -> list[_Look]:
     looks = []
     for model, rows in shared.data.items():
         targets = {target_of(key) for key in keys_to(model._meta.db_table)}
         if rows and targets:
             values = {each.column: [getattr(row, each.attname) for row in rows] for each in targets}
             table = model._meta.db_table
-            found = find_references(connections[using], table, values, except_in=[PUBLIC])
+            found = find_references(connections[using], table, values, except_in=except_in)
             looks.append(_Look(model, values, found))
     return looks
 

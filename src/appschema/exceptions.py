@@ -6,11 +6,18 @@
     ├── NoActiveSchema           a query on an isolated model while no schema is active
     ├── WrongSchema              an instance or a queryset of one schema is used under another
     ├── NoSchemaError            a public name that leads to no schema (also Django's Http404)
+    │   └── SchemaUnavailable    it leads to an inactive schema that has a notice for visitors
     ├── SchemaMissing            PostgreSQL has no such schema (also Django's ProgrammingError)
     │   └── RoleMissing          PostgreSQL has no role for it that the login may take
     ├── RoleError                roles that cannot be made, or that are not ours
     ├── SchemaExists             a schema, row or public name that is to be created is there already
+    │   └── NameRetired          another schema has borne the name
     ├── UnknownSchema            the registry has no such row (also a LookupError)
+    ├── UnknownPublicName        no schema has this public name (also a LookupError)
+    ├── WrongState               what a dropped schema, say, cannot be asked; nothing was changed
+    ├── SchemaBusy               others hold locks on it; nothing of this step was changed
+    ├── TemplateLags             the template is not what the database's records say it should be
+    ├── UnsupportedObject        a schema holds what cannot be written as SQL for another name
     ├── UnsafeStatement          SQL that cannot carry its schema (also Django's NotSupportedError)
     ├── StillReferenced          schemas refer to rows to be deleted (also Django's IntegrityError)
     └── MigrationError           a fleet's migration that must not begin, or that failed
@@ -78,6 +85,20 @@ class NoSchemaError(_Named, Http404):
         )
 
 
+class SchemaUnavailable(NoSchemaError):
+    """The schema of a public name is inactive, and its visitors are to be told why.
+
+    ``notice`` holds what they are told. Middlewares answer 503; where nothing does, it is 404.
+    """
+
+    def __init__(self, public_name: str, notice: str = "") -> None:
+        self.notice = notice
+        super().__init__(public_name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.public_name, self.notice)
+
+
 class SchemaMissing(_Named, ProgrammingError, CommandError):
     """PostgreSQL has no schema of the active name, or it was made by something else.
 
@@ -121,6 +142,10 @@ class SchemaExists(AppSchemaError, CommandError):
     """What is to be created is there already; nothing was changed."""
 
 
+class NameRetired(SchemaExists):
+    """Another schema has borne the name, by which files, caches and cookies are still keyed."""
+
+
 class UnknownSchema(_Named, LookupError, CommandError):
     """The registry has no row of this name."""
 
@@ -131,6 +156,44 @@ class UnknownSchema(_Named, LookupError, CommandError):
             f"There is no schema {schema_name!r}."
             " Run 'manage.py listschemas' to see which there are.",
         )
+
+
+class UnknownPublicName(_Named, LookupError, CommandError):
+    """No schema, active or not, has this public name; ``public_name`` holds it."""
+
+    def __init__(self, public_name: str) -> None:
+        self.public_name = public_name
+        super().__init__(
+            public_name,
+            f"No schema has the public name {public_name!r}."
+            " Run 'manage.py listschemas --json' to see which there are.",
+        )
+
+
+class WrongState(AppSchemaError, CommandError):
+    """A schema is not in the state that this needs, such as dropped; nothing was changed."""
+
+
+class SchemaBusy(AppSchemaError, CommandError):
+    """Others hold locks that are needed, and have not let them go; run the same again later."""
+
+
+class TemplateLags(AppSchemaError, CommandError):
+    """The template is behind the database's own records of migrations; nothing was created."""
+
+
+class UnsupportedObject(AppSchemaError, CommandError):
+    """A schema holds objects that cannot be written as SQL for another name; nothing was changed.
+
+    ``objects`` names them, as PostgreSQL describes them.
+    """
+
+    def __init__(self, message: str, objects: tuple[str, ...] = ()) -> None:
+        self.objects = objects
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.objects)
 
 
 class UnsafeStatement(AppSchemaError, NotSupportedError):

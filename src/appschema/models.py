@@ -99,6 +99,31 @@ class Schema(models.Model):
         default=True, help_text="Public names of an inactive schema are answered as unknown ones."
     )
     created = models.DateTimeField(auto_now_add=True)
+    # Defaults of the database too: while a deploy is under way, older code writes rows as well.
+    notice = models.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Visitors of an inactive schema get this text with status 503.",
+    )
+    dropped = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Since when it waits to be purged; until then it can be had back.",
+    )
+    was_active = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Whether it was active when it was dropped.",
+    )
+    purging = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Tables of it are being dropped, or some have been: it cannot be had back.",
+    )
 
     objects = SchemaQuerySet.as_manager()
 
@@ -116,6 +141,15 @@ class Schema(models.Model):
                         MAX_NAME_BYTES,
                     ),
                 ),
+            ),
+            models.CheckConstraint(
+                name="appschema_schema_dropped_is_inactive",
+                condition=Q(dropped__isnull=True) | Q(is_active=False),
+                violation_error_message="This schema is dropped. Have it back first.",
+            ),
+            models.CheckConstraint(
+                name="appschema_schema_purging_is_dropped",
+                condition=Q(purging=False) | Q(dropped__isnull=False),
             ),
         ]
 
@@ -150,3 +184,64 @@ class PublicName(models.Model):
 
     def __str__(self) -> str:
         return str(self.public_name)
+
+
+class RetiredName(models.Model):
+    """The name of a schema that was purged or renamed: no other schema is given it by mistake.
+
+    Files, entries in caches and signed cookies are keyed by the name, and outlive the schema.
+    """
+
+    name = SchemaNameField(max_length=MAX_NAME_BYTES, unique=True, validators=[check_schema_name])
+    retired = models.DateTimeField()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return str(self.name)
+
+
+class Template(models.Model):
+    """The schema that new ones are copied from, as the SQL that makes one like it.
+
+    One row for a database. Neither this schema nor a spare has a row of ``Schema``: nobody is
+    served from it.
+    """
+
+    id = models.SmallIntegerField(primary_key=True, default=1, editable=False)
+    schema_name = SchemaNameField(max_length=MAX_NAME_BYTES, validators=[check_schema_name])
+    script = models.TextField(
+        help_text="What makes a schema, as appschema.catalog.Script keeps it."
+    )
+    functions = models.TextField(
+        null=True, help_text="What a copy needs when it is renamed; null if it cannot be renamed."
+    )
+    records = models.CharField(max_length=64, help_text="Digest of its own records of migrations.")
+    public_records = models.CharField(max_length=64, help_text="Digest of those of public.")
+    fixtures = models.CharField(max_length=64, help_text="Digest of the fixtures in it.")
+    compiled = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="appschema_template_one", condition=Q(id=1)),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.schema_name)
+
+
+class Spare(models.Model):
+    """A schema that is ready to be given to a new customer, by renaming it."""
+
+    schema_name = SchemaNameField(
+        max_length=MAX_NAME_BYTES, unique=True, validators=[check_schema_name]
+    )
+    records = models.CharField(max_length=64, help_text="Digest of its records of migrations.")
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return str(self.schema_name)

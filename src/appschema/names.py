@@ -22,6 +22,12 @@ with the schema, and every envelope takes a lock on it."""
 MAX_NAME_BYTES = 63
 """PostgreSQL truncates longer identifiers without an error (NAMEDATALEN - 1)."""
 
+OWN_PREFIX = "appschema_"
+"""What the names of schemas begin with that belong to appschema: no customer's does."""
+
+SPARE_PREFIX = f"{OWN_PREFIX}spare_"
+"""What the names of spares begin with."""
+
 ROLE_PREFIX = "appschema/"
 """What the names of all our PostgreSQL roles begin with."""
 
@@ -72,6 +78,11 @@ def validate_schema_name(name: object) -> str:
 def validate_active_name(name: object) -> str:
     """Return *name* if it can be activated: a customer's schema, or ``public``."""
     return PUBLIC if name == PUBLIC else validate_schema_name(name)
+
+
+def is_own_name(name: str) -> bool:
+    """Tell whether a schema of this name belongs to appschema itself, in any case of letters."""
+    return name.lower().startswith(OWN_PREFIX)
 
 
 def quote_identifier(name: str) -> str:

@@ -1,7 +1,7 @@
 """From a public name to its schema, from memory where it can be.
 
 A process remembers at most ``APPSCHEMA_RESOLVER_SIZE`` names. A known one is looked up again
-after ``APPSCHEMA_RESOLVER_MAX_AGE`` seconds, an unknown one after two, so that a visitor who
+after ``APPSCHEMA_RESOLVER_MAX_AGE`` seconds, an unknown or inactive one after two, so that a visitor who
 signs up in one process finds the new schema in another. A row that changes in this process is
 forgotten at once, and again when its transaction commits.
 """
@@ -22,7 +22,7 @@ from django.db.models.signals import post_delete, post_save
 
 from .conf import get_config
 from .context import schema_context
-from .exceptions import InvalidPublicName, NoSchemaError
+from .exceptions import InvalidPublicName, NoSchemaError, SchemaUnavailable
 from .models import PublicName, Schema
 from .names import PUBLIC, normalise_public_name
 from .signals import registry_changed
@@ -37,6 +37,8 @@ class _Entry:
     database: str
     expires: float
     primary: str | None = None
+    notice: str = ""
+    """For visitors of an inactive schema, in place of its row."""
 
 
 class _Memory:
@@ -70,13 +72,15 @@ class _Memory:
 
 _memory = _Memory()
 _FIELDS = [field.attname for field in Schema._meta.concrete_fields]
+_IS_ACTIVE, _NOTICE = _FIELDS.index("is_active"), _FIELDS.index("notice")
 
 
 def resolve(public_name: str) -> Schema:
     """Return the active ``Schema`` of *public_name*, an instance of the caller's own.
 
-    Raises ``NoSchemaError`` for a name that is unknown or whose schema is inactive, and
-    ``InvalidPublicName``, without asking the database, for one that no host could have.
+    Raises ``NoSchemaError`` for a name that is unknown or whose schema is inactive or dropped, as
+    ``SchemaUnavailable`` if an inactive one has a notice for its visitors, and
+    ``InvalidPublicName``, without asking the database, for a name that no host could have.
     """
     return resolve_normal(normalise_public_name(public_name))
 
@@ -85,7 +89,7 @@ def resolve_normal(name: str) -> Schema:
     """Do as ``resolve``, for a public name that ``normalise_public_name`` has returned."""
     entry = _memory.get(name) or _look_up(name)
     if entry.schema is None:
-        raise NoSchemaError(name)
+        raise _refusal(name, entry)
     return _copy(entry.schema)
 
 
@@ -96,7 +100,7 @@ def resolve_with_primary(name: str) -> tuple[Schema, str | None]:
     """
     entry = _memory.get(name) or _look_up(name)
     if entry.schema is None:
-        raise NoSchemaError(name)
+        raise _refusal(name, entry)
     return _copy(entry.schema), entry.primary
 
 
@@ -107,6 +111,10 @@ def _copy(remembered: Schema) -> Schema:
     state = found._state = ModelState()
     state.db, state.adding = remembered._state.db, False
     return found
+
+
+def _refusal(name: str, entry: _Entry) -> NoSchemaError:
+    return SchemaUnavailable(name, entry.notice) if entry.notice else NoSchemaError(name)
 
 
 def is_remembered(public_name: str) -> bool:
@@ -151,13 +159,15 @@ def _read(name: str) -> _Entry:
             fields.append(Subquery(names.values("public_name")))
         row = (
             Schema.objects.using(database)
-            .filter(public_names__public_name=name, is_active=True)
+            .filter(public_names__public_name=name, dropped__isnull=True)
             .values_list(*fields)
             .first()
         )
     now = time.monotonic()
-    if row is None:
-        return _Entry(None, database, now + UNKNOWN_MAX_AGE)
+    if row is None or not row[_IS_ACTIVE]:
+        # Not for long: who is active again is seen at once.
+        notice = row[_NOTICE] if row else ""
+        return _Entry(None, database, now + UNKNOWN_MAX_AGE, notice=notice)
     primary = row[len(_FIELDS)] if config.redirect_to_primary else None
     schema = Schema.from_db(database, _FIELDS, row[: len(_FIELDS)])
     return _Entry(schema, database, now + config.resolver_max_age, primary)

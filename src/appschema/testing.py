@@ -17,9 +17,9 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.test import AsyncClient
 
 from .context import schema_context
-from .models import Schema
+from .models import RetiredName, Schema
 from .names import PUBLIC
-from .provisioning import new_schema
+from .provisioning import drop_schema, new_schema, purge_schema
 from .resolver import forget_names, remember
 
 
@@ -35,6 +35,19 @@ def ensure_schema(name: str, public_name: str, *, using: str = DEFAULT_DB_ALIAS)
         row = new_schema(name, public_name, using=using)
         connections[using].creation.serialize_also(name)  # type: ignore[attr-defined]
     return row
+
+
+def remove_schema(name: str, *, using: str = DEFAULT_DB_ALIAS) -> None:
+    """Drop and purge schema *name* at once and forget its name: the next test may make it anew.
+
+    For what a test has made and committed: ``self.addCleanup(remove_schema, name)``. Nothing is done
+    if there is no such schema.
+    """
+    with schema_context(PUBLIC):
+        if Schema.objects.using(using).filter(name=name).exists():
+            drop_schema(name, using=using)
+            purge_schema(name, now=True, using=using)
+        RetiredName.objects.using(using).filter(name=name).delete()
 
 
 class HostAsyncClient(AsyncClient):

@@ -196,6 +196,7 @@ def test_public_holds_the_registry_and_none_of_wagtails_tables(site: Site) -> No
     assert site.column(tables) == {
         "appschema_schema",
         "appschema_publicname",
+        "appschema_retiredname",
         "django_migrations",
     }
     assert site.column("SELECT app FROM public.django_migrations") == {"appschema"}

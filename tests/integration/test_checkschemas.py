@@ -217,7 +217,7 @@ def an_extension() -> str:
 
 def test_the_mend_for_a_row_without_schema_mends(psql: Psql):
     psql("DROP SCHEMA acme CASCADE")
-    call_command("dropschema", "acme", "--no-input", stdout=StringIO())
+    call_command("dropschema", "acme", "--now", "--no-input", stdout=StringIO())
     assert found() == set()
 
 
@@ -314,7 +314,7 @@ def test_each_finding_tells_what_where_and_the_next_step(psql: Psql):
     assert out.getvalue().splitlines() == [
         "acme: error (schema-missing)",
         "  The registry has this schema, and the database has not. Its requests end with SchemaMissing.",
-        "  Restore it from a backup, or remove its row: manage.py dropschema acme",
+        "  Restore it from a backup, or remove its row: manage.py dropschema acme --now",
     ]
 
 

@@ -6,7 +6,8 @@ from django.db import connection
 
 from appschema import schema_context
 from appschema.isolation.keyed import SchemaKeyedDict
-from appschema.provisioning import drop_schema, new_schema
+from appschema.provisioning import new_schema
+from appschema.testing import remove_schema
 from tests.sample.notes.models import Attachment, Note
 
 
@@ -31,7 +32,7 @@ def test_a_schema_that_takes_the_name_of_a_dropped_one_has_content_types_of_its_
     with schema_context("memory"):
         ContentType.objects.all().delete()
         before = ContentType.objects.get_for_models(Note, Attachment)
-    drop_schema("memory")
+    remove_schema("memory")
     new_schema("memory", "memory.localhost")
     try:
         with schema_context("memory"):
@@ -41,4 +42,4 @@ def test_a_schema_that_takes_the_name_of_a_dropped_one_has_content_types_of_its_
                 cursor.execute("SELECT id FROM django_content_type WHERE model = 'note'")
                 assert cursor.fetchone() == (after.pk,)
     finally:
-        drop_schema("memory")
+        remove_schema("memory")

@@ -22,8 +22,9 @@ from appschema import schema_context
 from appschema.deletion import delete_everywhere
 from appschema.exceptions import NoActiveSchema, StillReferenced
 from appschema.models import Schema
-from appschema.provisioning import drop_schema, new_schema
+from appschema.provisioning import new_schema
 from appschema.resolver import forget_names
+from appschema.testing import remove_schema
 from tests.integration.fleet.conftest import Site, model
 
 SCHEMAS = ("acme", "globex", "initech")
@@ -631,7 +632,7 @@ def test_dropping_a_schema_to_which_another_ones_rows_refer(world: Site) -> None
     row = new_schema("hooli", "hooli.example.com")
     model("catalogue.Account").objects.create(schema=row)
     refer("orders.OfSchema", row, "acme", "hooli")
-    drop_schema("hooli")
+    remove_schema("hooli")
     assert not Schema.objects.filter(name="hooli").exists()
     assert left("orders.OfSchema") == {name: [] for name in SCHEMAS}
 

@@ -11,8 +11,8 @@ from django.db import connection
 
 from appschema import schema_context
 from appschema.models import Schema
-from appschema.provisioning import drop_schema, new_schema
-from appschema.testing import ensure_schema
+from appschema.provisioning import new_schema
+from appschema.testing import ensure_schema, remove_schema
 from tests.sample.cases import (  # noqa: F401 - pytest collects them here
     DirtyTestCase,
     DirtyTransactionTestCase,
@@ -116,5 +116,5 @@ def test_a_serialized_database_is_restored_in_every_schema(two: None):
 @pytest.mark.django_db(transaction=True)
 def test_a_schema_can_be_dropped_again():
     new_schema("testing_dropped", "testing-dropped.localhost")
-    drop_schema("testing_dropped")
+    remove_schema("testing_dropped")
     assert not Schema.objects.filter(name="testing_dropped").exists()

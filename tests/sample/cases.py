@@ -10,8 +10,8 @@ from django.test import AsyncClient, Client, TestCase, TransactionTestCase
 from appschema import current_schema, schema_context
 from appschema.models import Schema
 from appschema.names import PUBLIC
-from appschema.provisioning import drop_schema, new_schema
-from appschema.testing import SchemaTestMixin, ensure_schema
+from appschema.provisioning import new_schema
+from appschema.testing import SchemaTestMixin, ensure_schema, remove_schema
 from tests.sample.notes.models import Note
 from tests.sample.plans.models import Plan
 from tests.sample.tags.models import Tag
@@ -92,5 +92,5 @@ class DirtyTestCase(Dirty, TestCase):
 
 class DirtyTransactionTestCase(Dirty, TransactionTestCase):
     def test_a_schema_of_the_test_is_dropped_by_it(self) -> None:
-        self.addCleanup(drop_schema, "cases_new")
+        self.addCleanup(remove_schema, "cases_new")
         new_schema("cases_new", "cases-new.localhost")

@@ -65,7 +65,7 @@ def test_a_module_imports_from_no_layer_above_its_own(name: str, path: Path):
 
 def test_the_layers_test_sees_imports():
     seen = {name: set(imports(path)) for name, path in modules()}
-    assert "context.schema_context" in seen["provisioning"]
+    assert "context.schema_context" in seen["provisioning.create"]
     assert "names.PUBLIC" in seen["backends.cursors"]
 
 

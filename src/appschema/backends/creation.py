@@ -9,7 +9,7 @@ from django.db.backends.postgresql.creation import DatabaseCreation
 
 from appschema.conf import get_config
 from appschema.context import schema_context
-from appschema.names import MARKER_TABLE, PUBLIC
+from appschema.names import MARKER_TABLE, PUBLIC, is_own_name
 from appschema.placement import get_placement
 from appschema.roles.database import DatabaseRoles, drop_roles_of_gone_database
 
@@ -83,7 +83,9 @@ class DatabaseCreationMixin(_Base):
                 " ORDER BY nspname",
                 [PUBLIC, MARKER_TABLE],
             )
-            return [PUBLIC, *(name for (name,) in cursor.fetchall())]
+            found = [name for (name,) in cursor.fetchall()]
+        # The template and spares are no customers: flush keeps what is in them.
+        return [PUBLIC, *(name for name in found if not is_own_name(name))]
 
 
 def _has_schemas() -> bool:

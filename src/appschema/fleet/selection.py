@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.db import connections
 
 from appschema.context import current_schema, schema_context
-from appschema.exceptions import UnknownSchema
+from appschema.exceptions import UnknownSchema, WrongState
 from appschema.models import Schema
 from appschema.names import PUBLIC, quote_identifier, validate_active_name
 
@@ -39,27 +39,50 @@ def read_selection(schemas: Iterable[str] | None, *, shared_only: bool = False) 
 
 
 def select_schemas(using: str, names: Iterable[str] | None = None) -> list[str]:
-    """Return the names of all registered schemas, inactive ones too, or *names* in their order.
+    """Return the names of all registered schemas, or *names* in their order.
 
-    Raises ``UnknownSchema`` for a name that is not registered. Before the first ``migrate``
-    there is no registry, and none are.
+    Inactive and dropped ones are among them, for they may be had back; one that is being purged is
+    not. Raises ``UnknownSchema`` for a name that is not registered, and ``WrongState`` for one that is
+    being purged. Before the first ``migrate`` there is no registry, and none are.
     """
     with schema_context(PUBLIC):
-        known = _registered(using)
+        states = read_registered(using)
+    known = [name for name, purging in states.items() if not purging]
     if names is None:
         return known
     chosen = list(dict.fromkeys(names))
     for name in chosen:
-        if name not in known:
+        if name not in states:
             raise UnknownSchema(name)
+        if states[name]:
+            raise WrongState(
+                f"Schema {name!r} is being purged, and tables of it are gone. Run 'manage.py"
+                f" purgeschemas {name}' to drop the rest."
+            )
     return chosen
 
 
-def _registered(using: str) -> list[str]:
+def select_undropped(using: str) -> list[str]:
+    """Return the names of the registered schemas, without those that are dropped."""
+    with schema_context(PUBLIC):
+        rows = Schema.objects.using(using).filter(dropped__isnull=True).order_by("name")
+        return list(rows.values_list("name", flat=True))
+
+
+def read_registered(using: str) -> dict[str, bool]:
+    """Return the names of all rows, and whether the schema is being purged."""
     table = f"{PUBLIC}.{quote_identifier(Schema._meta.db_table)}"
     with connections[using].cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [table])
-        (is_there,) = cursor.fetchone()
+        # An older registry, which migrate is about to change, tells nothing of purging.
+        cursor.execute(
+            "SELECT to_regclass(%s) IS NOT NULL, EXISTS (SELECT FROM pg_catalog.pg_attribute"
+            " WHERE attrelid = to_regclass(%s) AND attname = 'purging' AND NOT attisdropped)",
+            [table, table],
+        )
+        is_there, is_told = cursor.fetchone()
     if not is_there:
-        return []
-    return list(Schema.objects.using(using).order_by("name").values_list("name", flat=True))
+        return {}
+    rows = Schema.objects.using(using).order_by("name")
+    if not is_told:
+        return dict.fromkeys(rows.values_list("name", flat=True), False)
+    return dict(rows.values_list("name", "purging"))

@@ -21,10 +21,12 @@ from django.utils.encoding import iri_to_uri
 
 from appschema.conf import get_config
 from appschema.context import schema_context
-from appschema.exceptions import InvalidPublicName, NoSchemaError
+from appschema.exceptions import InvalidPublicName, NoSchemaError, SchemaUnavailable
 from appschema.models import Schema
 from appschema.names import PUBLIC, normalise_public_name
 from appschema.resolver import is_remembered, resolve_normal, resolve_with_primary
+
+from .notice import unavailable
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
@@ -33,8 +35,8 @@ class SchemaMiddleware:
     """Serve each request in the schema of its public name; put it first in MIDDLEWARE.
 
     ``request.schema`` is the ``Schema``, or None for a request that is served from public.
-    An unknown name is answered with 404, or the redirect to APPSCHEMA_SCHEMA_REDIRECT; a
-    malformed one with 400. A request that is not recognised is served from public if its
+    An unknown name is answered with 404, or the redirect to APPSCHEMA_SCHEMA_REDIRECT; that of an
+    inactive schema with a notice with 503 and the notice; a malformed one with 400. A request that is not recognised is served from public if its
     host is in APPSCHEMA_PUBLIC_NAMES, and else as one for an unknown name.
     """
 
@@ -84,6 +86,8 @@ class SchemaMiddleware:
         try:
             name = self._normal(request, public_name)
             schema, primary = self._find(name)
+        except SchemaUnavailable as error:
+            return unavailable(error.notice)
         except NoSchemaError:
             return self._refuse()
         if primary and (url := self._moved(request, name, primary)):
@@ -99,6 +103,8 @@ class SchemaMiddleware:
                 schema, primary = self._find(name)
             else:
                 schema, primary = await sync_to_async(self._find)(name)
+        except SchemaUnavailable as error:
+            return unavailable(error.notice)
         except NoSchemaError:
             return self._refuse()
         if primary and (url := self._moved(request, name, primary)):

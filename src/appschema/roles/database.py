@@ -104,6 +104,19 @@ class DatabaseRoles:
         with transaction.atomic(using=self.connection.alias), self.cursor() as cursor:
             self._drop(cursor, schema_name)
 
+    def rename_that_of(self, schema_name: str, new_name: str) -> bool:
+        """Let the role of a schema be that of *new_name*, and tell whether it has one; its rights stay.
+
+        A role that an earlier schema of that name has left is dropped first.
+        """
+        with transaction.atomic(using=self.connection.alias), self.cursor() as cursor:
+            if not self._is_there(cursor, self.name_in(cursor, schema_name)):
+                return False
+            self._drop(cursor, new_name)
+            old, new = self._quoted(cursor, schema_name), self._quoted(cursor, new_name)
+            cursor.execute(f"ALTER ROLE {old} RENAME TO {new}")
+        return True
+
     def drop_those_of_database(self) -> None:
         """Drop what the database has once; the roles of schemas must be gone."""
         with transaction.atomic(using=self.connection.alias), self.cursor() as cursor:

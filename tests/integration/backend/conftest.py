@@ -12,7 +12,8 @@ from psycopg import pq
 
 from appschema import current_schema, deactivate, schema_context
 from appschema.models import Schema
-from appschema.provisioning import drop_schema, new_schema
+from appschema.provisioning import new_schema
+from appschema.testing import remove_schema
 
 SCHEMAS = ("alpha", "beta")
 # `place` and `whereami()` tell under which schema a statement ran.
@@ -114,7 +115,7 @@ def schema_of_its_own(request: pytest.FixtureRequest) -> Iterator[str]:
     deactivate()
     connection.close()
     if Schema.objects.filter(name=name).exists():
-        drop_schema(name)
+        remove_schema(name)
 
 
 class Wire(list[str]):

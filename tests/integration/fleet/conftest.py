@@ -26,7 +26,14 @@ from appschema.provisioning import new_schema
 from appschema.resolver import forget_names
 
 NUMBERS = count()
-PUBLIC_TABLES = {"appschema_schema", "appschema_publicname", "django_migrations"}
+PUBLIC_TABLES = {
+    "appschema_schema",
+    "appschema_publicname",
+    "appschema_retiredname",
+    "appschema_template",
+    "appschema_spare",
+    "django_migrations",
+}
 
 
 def migration(*operations: str, depends: list[tuple[str, str]] | None = None, **more: Any) -> str:
@@ -111,14 +118,17 @@ class Site:
     def place(
         self, *, shared: list[str] | None = None, both: list[str] | None = None, **more: Any
     ) -> None:
-        """Install the written apps (and ``also``), placed so."""
+        """Install the written apps (and ``also``), placed so.
+
+        Without a template, unless it is asked for: each new schema shows what its migrations do.
+        """
         installed = ["appschema", *more.pop("also", []), *self._labels]
         self._stack.enter_context(
             override_settings(
                 INSTALLED_APPS=installed,
                 APPSCHEMA_SHARED_APPS=shared or [],
                 APPSCHEMA_BOTH_APPS=both or [],
-                **more,
+                **{"APPSCHEMA_TEMPLATE": None, **more},
             )
         )
 

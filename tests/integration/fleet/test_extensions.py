@@ -3,7 +3,7 @@
 import pytest
 from django.core.management.base import CommandError
 
-from appschema.provisioning import drop_schema
+from appschema.testing import remove_schema
 from tests.integration.fleet.conftest import Site, create, migration
 
 WORD = '("word", models.TextField(default=""))'
@@ -57,7 +57,7 @@ def test_it_outlives_the_schema_that_made_it(site: Site, way: str):
     install(site, way)
     site.new("acme")
     site.new("globex")
-    drop_schema("acme")
+    remove_schema("acme")
     assert extensions(site) == [("citext", "public")]
     assert "shop_word" in site.tables("globex")
 

@@ -18,14 +18,15 @@ from appschema.exceptions import (
     AppSchemaError,
     InvalidPublicName,
     InvalidSchemaName,
+    NameRetired,
     SchemaExists,
     SchemaMissing,
     UnknownSchema,
 )
 from appschema.models import PublicName, Schema
-from appschema.provisioning import drop_schema, new_schema
+from appschema.provisioning import drop_schema, new_schema, purge_schema
 from appschema.resolver import resolve
-from appschema.signals import schema_created, schema_dropped
+from appschema.signals import schema_created, schema_dropped, schema_purged
 from tests.integration.fleet.conftest import Site, create, migration, model
 
 ITEM = "class Item(models.Model):\n    title = models.TextField(default='')\n"
@@ -50,11 +51,16 @@ def told() -> Iterator[list[tuple[str, str, bool]]]:
     def note_dropped(schema_name: str, using: str, **kwargs: Any) -> None:
         calls.append(("dropped", schema_name, connection.in_atomic_block))
 
+    def note_purged(schema_name: str, using: str, **kwargs: Any) -> None:
+        calls.append(("purged", schema_name, connection.in_atomic_block))
+
     schema_created.connect(note_created)
     schema_dropped.connect(note_dropped)
+    schema_purged.connect(note_purged)
     yield calls
     schema_created.disconnect(note_created)
     schema_dropped.disconnect(note_dropped)
+    schema_purged.disconnect(note_purged)
 
 
 def in_threads(count: int, function: Any) -> list[Any]:
@@ -68,6 +74,11 @@ def in_threads(count: int, function: Any) -> list[Any]:
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(call, range(count)))
+
+
+def remove(name: str) -> None:
+    drop_schema(name)
+    purge_schema(name, now=True)
 
 
 def test_row_schema_and_tables_are_made(shop: Site):
@@ -90,7 +101,7 @@ def test_any_valid_name_is_made_as_it_is_written(shop: Site, name: str):
     with schema_context(name):
         model("shop.Item").objects.create(title="here")
     assert shop.rows("SELECT * FROM acme.shop_item") == []
-    drop_schema(name)
+    remove(name)
     assert shop.rows("SELECT nspname FROM pg_namespace WHERE nspname = %s", name) == []
 
 
@@ -137,7 +148,8 @@ TAKEN = {
         ("stranger", "other.example.com"),
         (
             "The database has a schema 'stranger' already, which is not registered. Nothing of it was"
-            " touched. Choose another name, or drop it yourself if nobody needs it."
+            " touched. Choose another name; or, if all rows in it are this customer's, take it over with"
+            " 'manage.py createschema stranger PUBLIC_NAME --adopt'."
         ),
     ),
 }
@@ -175,8 +187,9 @@ def test_a_bad_name_is_refused_before_anything_is_sent(shop: Site, name: str):
     connection.close()
     with pytest.raises(InvalidSchemaName):
         new_schema(name, "acme.example.com")
-    with pytest.raises(InvalidSchemaName):
-        drop_schema(name)
+    for act in (drop_schema, purge_schema):
+        with pytest.raises(InvalidSchemaName):
+            act(name)
     with pytest.raises(InvalidPublicName):
         new_schema("acme", "no host")
     assert connection.connection is None
@@ -248,7 +261,7 @@ def test_installed_apps_and_the_app_registry_are_untouched(shop: Site):
 
     before, configs = state(), apps.app_configs
     shop.new("acme")
-    drop_schema("acme")
+    remove("acme")
     assert state() == before
     assert apps.app_configs is configs
 
@@ -260,8 +273,9 @@ def test_signals_are_sent_when_it_is_committed(shop: Site, told: list[Any]):
     assert told == [("created", "acme", False)]
     with transaction.atomic():
         drop_schema("acme")
+        purge_schema("acme", now=True)
         assert len(told) == 1
-    assert told[1:] == [("dropped", "acme", False)]
+    assert told[1:] == [("dropped", "acme", False), ("purged", "acme", False)]
 
 
 def test_a_failing_receiver_destroys_nothing_and_is_logged(
@@ -295,10 +309,10 @@ def test_a_failing_migration_leaves_nothing(shop: Site, told: list[Any]):
     assert not connection.in_atomic_block
 
 
-def test_dropping_takes_schema_rows_and_public_names(shop: Site):
+def test_purging_takes_schema_rows_and_public_names(shop: Site):
     before = shop.snapshot()
     shop.new("acme").public_names.create(public_name="two.example.com")
-    drop_schema("acme")
+    remove("acme")
     assert shop.snapshot() == before
 
 
@@ -313,30 +327,35 @@ def test_dropping_what_is_not_registered_is_refused(shop: Site):
 def test_a_schema_that_is_gone_already_can_be_dropped_from_the_registry(shop: Site):
     shop.new("acme")
     shop.rows("DROP SCHEMA acme CASCADE")
-    drop_schema("acme")
+    remove("acme")
     assert not Schema.objects.exists()
 
 
-def test_a_dropped_schema_answers_nothing_more_and_never_public(shop: Site):
+def test_a_purged_schema_answers_nothing_more_and_never_public(shop: Site):
     shop.new("acme")
-    drop_schema("acme")
+    remove("acme")
     with schema_context("acme"), pytest.raises(SchemaMissing):
         model("shop.Item").objects.count()
 
 
-def test_the_name_of_a_dropped_schema_gives_a_new_empty_one(shop: Site):
+def test_the_name_of_a_purged_schema_is_retired_and_gives_a_new_empty_one_if_asked_to(shop: Site):
     item = model("shop.Item")
     shop.new("acme")
     with schema_context("acme"):
         item.objects.create(title="old")
-    drop_schema("acme")
-    shop.new("acme")
+    remove("acme")
+    before = shop.snapshot()
+    with pytest.raises(NameRetired, match=r"^A schema was called 'acme' until \d{4}-\d\d-\d\d\."):
+        shop.new("acme")
+    assert shop.snapshot() == before
+    new_schema("acme", "acme.example.com", reuse_name=True)
     with schema_context("acme"):
         assert not item.objects.exists()
 
 
-def test_dropping_waits_for_a_transaction_that_uses_the_schema(shop: Site):
+def test_purging_waits_for_a_transaction_that_uses_the_schema(shop: Site):
     shop.new("acme")
+    drop_schema("acme")
     began, dropping = Event(), Event()
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND database ="
     waiting += " (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -345,7 +364,7 @@ def test_dropping_waits_for_a_transaction_that_uses_the_schema(shop: Site):
         if number == 1:
             began.wait(10)
             dropping.set()
-            return drop_schema("acme")
+            return purge_schema("acme", now=True)
         with transaction.atomic(), schema_context("acme"):
             item = model("shop.Item")
             item.objects.create(title="before")
@@ -364,10 +383,10 @@ def test_a_rolled_back_drop_keeps_everything(shop: Site, told: list[Any]):
     shop.new("acme")
     before = shop.snapshot()
     with transaction.atomic():
-        drop_schema("acme")
+        remove("acme")
         transaction.set_rollback(True)
     assert shop.snapshot() == before
-    assert ("dropped", "acme", False) not in told
+    assert [act for act, *_ in told] == ["created"]
     with schema_context("acme"):
         assert model("shop.Item").objects.count() == 0
 

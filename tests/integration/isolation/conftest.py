@@ -14,7 +14,8 @@ from django.db import connection
 from django.test import override_settings
 
 from appschema import schema_context
-from appschema.provisioning import drop_schema, new_schema
+from appschema.provisioning import new_schema
+from appschema.testing import remove_schema
 from tests.integration.isolation.site import HOSTS, SITE
 
 
@@ -26,7 +27,7 @@ def schemas(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     yield
     with django_db_blocker.unblock():
         for name in HOSTS:
-            drop_schema(name)
+            remove_schema(name)
 
 
 @pytest.fixture(params=["sessions_isolated", "sessions_shared"])

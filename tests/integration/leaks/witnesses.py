@@ -13,7 +13,8 @@ from collections.abc import Iterable
 import psycopg
 
 from appschema import schema_context
-from appschema.provisioning import drop_schema, new_schema
+from appschema.provisioning import new_schema
+from appschema.testing import remove_schema
 from tests.integration.leaks.oracle import LeakError, Rows
 
 SCHEMAS = ("leak_a", "leak_b", "Leak-C", "leak_ü", "leak_e", "LEAK_A", "8-leaks", "лик")
@@ -84,7 +85,7 @@ def build(conninfo: str) -> None:
 def demolish(conninfo: str) -> None:
     """Undo ``build``."""
     for name in SCHEMAS:
-        drop_schema(name)
+        remove_schema(name)
     with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute(_GONE)
 

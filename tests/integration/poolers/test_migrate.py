@@ -14,7 +14,8 @@ from django.db import connections
 from appschema import schema_context
 from appschema.exceptions import SchemaMissing
 from appschema.models import Schema
-from appschema.provisioning import drop_schema, new_schema
+from appschema.provisioning import new_schema
+from appschema.testing import remove_schema
 from tests.integration.leaks.witnesses import SCHEMAS
 from tests.sample.notes.models import Note
 
@@ -80,7 +81,7 @@ def test_a_new_schema_is_made_where_default_itself_goes(
             new_schema("leak_new", "leak-new.example.com")
             with schema_context("leak_new"):
                 titles = list(Note.objects.values_list("title", flat=True))
-            drop_schema("leak_new")
+            remove_schema("leak_new")
             return titles
         finally:
             connections.close_all()

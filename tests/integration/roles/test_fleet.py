@@ -19,9 +19,16 @@ from appschema import schema_context
 from appschema.context import as_owner
 from appschema.exceptions import RoleError, RoleMissing
 from appschema.names import role_name
-from appschema.provisioning import drop_schema, new_schema
+from appschema.provisioning import (
+    adopt_schema,
+    drop_schema,
+    new_schema,
+    rename_schema,
+    undrop_schema,
+)
 from appschema.roles.database import DatabaseRoles, drop_roles_of_gone_database
 from appschema.roles.faults import find_faults
+from appschema.testing import remove_schema
 from tests.integration.roles.conftest import (
     NUMBER,
     connected_to,
@@ -72,9 +79,34 @@ def test_a_schema_comes_and_goes_with_its_role(migrated):
     new_schema("acme", "acme.test")
     assert roles_of(migrated) == {*OF_DATABASE, "acme"}
     add_note("acme")
-    drop_schema("acme")
+    remove_schema("acme")
     assert roles_of(migrated) == OF_DATABASE
     assert run("SELECT count(*) FROM pg_default_acl", migrated) == [(2,)]
+
+
+def test_a_schema_is_renamed_with_its_role(migrated):
+    new_schema("acme", "acme.test")
+    add_note("acme")
+    run(left_role(migrated, "other"), migrated)
+    rename_schema("acme", "other")
+    assert roles_of(migrated) == {*OF_DATABASE, "other"}
+    add_note("other", "y")
+    with as_owner():
+        assert not find_faults(connection, ["other"])
+
+
+def test_a_schema_that_is_dropped_and_had_back_keeps_its_role(migrated):
+    new_schema("acme", "acme.test")
+    drop_schema("acme")
+    undrop_schema("acme")
+    add_note("acme")
+
+
+def test_an_adopted_schema_gets_a_role(migrated):
+    new_schema("acme", "acme.test")
+    run("DELETE FROM appschema_publicname; DELETE FROM appschema_schema", migrated)
+    adopt_schema("acme", "acme.test")
+    add_note("acme")
 
 
 def test_a_schema_that_is_not_made_leaves_no_role(migrated):
@@ -84,7 +116,7 @@ def test_a_schema_that_is_not_made_leaves_no_role(migrated):
     assert roles_of(migrated) == OF_DATABASE
     new_schema("acme", "acme.test")
     with transaction.atomic():
-        drop_schema("acme")
+        remove_schema("acme")
         transaction.set_rollback(True)
     add_note("acme")
 
@@ -128,7 +160,7 @@ def test_odd_names_have_roles_of_their_own(migrated, name):
     with schema_context("beta"), connection.cursor() as cursor:
         with pytest.raises(ProgrammingError, match="permission denied"):
             cursor.execute(f'SELECT * FROM "{name}".notes_note')
-    drop_schema(name)
+    remove_schema(name)
     assert (
         run(f"SELECT 1 FROM pg_roles WHERE rolname = $n${role_name(migrated, name)}$n$", migrated)
         == []

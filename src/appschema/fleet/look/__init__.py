@@ -21,6 +21,7 @@ from appschema.names import PUBLIC
 from .between import find_between
 from .finding import Finding
 from .inspection import Inspection
+from .origins import find_origins
 from .registry import find_registry, find_schemas, find_unregistered
 from .server import find_locks, find_roles
 from .tables import find_extensions, find_invalid_indexes, find_lags, find_misplaced, find_missing
@@ -41,6 +42,7 @@ def find_all(using: str, selection: Selection) -> list[Finding]:
         findings += [*find_invalid_indexes(look), *find_extensions(look)]
         if look.everything:
             findings += [*find_registry(look), *find_unregistered(look)]
+            findings += find_origins(using, set(look.namespaces))
             findings += [*find_roles(look), *find_locks(look)]
             findings += find_between(connections[using])
     return findings

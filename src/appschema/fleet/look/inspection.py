@@ -11,7 +11,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.models import Count, Q
 
 from appschema.exceptions import UnknownSchema
-from appschema.fleet.selection import Selection
+from appschema.fleet.selection import Selection, read_registered
 from appschema.models import Schema
 from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier
 
@@ -48,6 +48,7 @@ class Inspection:
         table = f"{PUBLIC}.{quote_identifier(Schema._meta.db_table)}"
         self.has_registry = self.ask("SELECT to_regclass(%s) IS NOT NULL", [table])[0][0]
         self.rows = self._read_registry() if self.has_registry else {}
+        self.purging = {name for name, purging in read_registered(using).items() if purging}
         wanted = selection.schemas
         if unknown := [name for name in wanted or () if name not in self.rows]:
             raise UnknownSchema(unknown[0])

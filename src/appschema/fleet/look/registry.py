@@ -6,22 +6,32 @@ from collections.abc import Iterator
 
 from appschema.conf import get_config
 from appschema.models import Schema
-from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier
+from appschema.names import MARKER_TABLE, PUBLIC, is_own_name, quote_identifier
 
 from .finding import Finding, error, warning
 from .inspection import Inspection
+from .origins import own_schemas
 
 
 def find_schemas(look: Inspection) -> Iterator[Finding]:
     for name in look.names:
         found, quoted = look.namespaces.get(name), quote_identifier(name)
+        if name in look.purging:
+            yield warning(
+                "half-purged",
+                name,
+                "Purging it has begun, and has not ended: tables of it are gone, and nobody can"
+                " enter it.",
+                f"If it is not being done just now: manage.py purgeschemas {name}",
+            )
+            continue
         if found is None:
             yield error(
                 "schema-missing",
                 name,
                 "The registry has this schema, and the database has not. Its requests end with"
                 " SchemaMissing.",
-                f"Restore it from a backup, or remove its row: manage.py dropschema {name}",
+                f"Restore it from a backup, or remove its row: manage.py dropschema {name} --now",
             )
         elif not found.has_marker:
             yield error(
@@ -47,9 +57,7 @@ def find_schemas(look: Inspection) -> Iterator[Finding]:
                 name,
                 "It has no primary public name, so that no address leads to it, or none can be"
                 " written into its mails.",
-                'manage.py shell -c "from appschema.models import *; PublicName.objects'
-                f".update_or_create(public_name='...', defaults={{'schema':"
-                f" Schema.objects.get(name={name!r}), 'is_primary': True}})\"",
+                f"manage.py addname {name} PUBLIC_NAME --primary",
             )
 
 
@@ -66,16 +74,17 @@ def find_registry(look: Inspection) -> Iterator[Finding]:
 def find_unregistered(look: Inspection) -> Iterator[Finding]:
     config = get_config()
     ours = {*look.rows, PUBLIC, *config.default_path, config.extensions_schema}
+    ours |= own_schemas(look.using)
     for each in look.namespaces.values():
         # What lacks the marker was never one of ours, and is left alone.
-        if each.name not in ours and each.has_marker and each.has_records:
+        if each.name in ours or is_own_name(each.name):
+            continue
+        if each.has_marker and each.has_records:
             yield warning(
                 "unregistered",
                 each.name,
                 f"It has a table {MARKER_TABLE} as our schemas have, and the registry has no row"
                 " for it: nothing migrates it.",
-                'manage.py shell -c "from appschema.models import *; PublicName.objects.create('
-                f"schema=Schema.objects.create(name={each.name!r}), public_name='...',"
-                ' is_primary=True)", or, if nobody needs it: DROP SCHEMA'
-                f" {quote_identifier(each.name)} CASCADE;",
+                f"manage.py createschema {each.name} PUBLIC_NAME --adopt, or, if nobody needs it:"
+                f" DROP SCHEMA {quote_identifier(each.name)} CASCADE;",
             )

@@ -15,7 +15,7 @@ from appschema.exceptions import InvalidSchemaName
 from appschema.fleet.execute import Result
 from appschema.fleet.report import raise_for_failures
 from appschema.fleet.run import run_each
-from appschema.fleet.selection import select_schemas
+from appschema.fleet.selection import select_schemas, select_undropped
 from appschema.names import PUBLIC, validate_active_name
 
 
@@ -24,7 +24,11 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--all", action="store_true", help="Run the command in every schema.")
+        parser.add_argument(
+            "--all",
+            action="store_true",
+            help="Run the command in every schema that is not dropped.",
+        )
         parser.add_argument(
             "--as-owner", action="store_true", help="With the rights of the tables' owner."
         )
@@ -41,7 +45,7 @@ class Command(BaseCommand):
         words = list(options["words"])
         using = options["database"]
         if options["all"]:
-            names = select_schemas(using)
+            names = select_undropped(using)
         elif words:
             names = [self._one(words.pop(0), using)]
         if not words:

@@ -15,7 +15,7 @@ from appschema.names import PUBLIC
 
 
 class Command(BaseCommand):
-    help = "Lists the schemas, with their public names and whether they are active."
+    help = "Lists the schemas, with their public names and their state."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="Print JSON, for machines.")
@@ -41,17 +41,28 @@ class Command(BaseCommand):
             "public_name": schema.public_name,
             "public_names": [each.public_name for each in schema.public_names.all()],
             "is_active": schema.is_active,
+            "state": _state(schema),
+            "notice": schema.notice,
+            "dropped": schema.dropped and schema.dropped.isoformat(),
             "created": schema.created.isoformat(),
         }
 
     def _print_table(self, schemas: list[Schema]) -> None:
-        rows = [("NAME", "PUBLIC NAME", "ACTIVE", "CREATED")]
+        rows = [("NAME", "PUBLIC NAME", "STATE", "CREATED")]
         for schema in schemas:
             others = schema.public_names.all().__len__() - bool(schema.public_name)
             public_name = (schema.public_name or "-") + (f" (+{others})" if others else "")
-            active = "yes" if schema.is_active else "no"
-            rows.append((schema.name, public_name, active, f"{schema.created:%Y-%m-%d %H:%M}"))
+            created = f"{schema.created:%Y-%m-%d %H:%M}"
+            rows.append((schema.name, public_name, _state(schema), created))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for row in rows:
             cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
             self.stdout.write("  ".join(cells).rstrip())
+
+
+def _state(schema: Schema) -> str:
+    if schema.purging:
+        return "purging"
+    if schema.dropped is not None:
+        return "dropped"
+    return "active" if schema.is_active else "inactive"

@@ -21,6 +21,7 @@ from appschema.fleet.report import raise_for_failures
 from appschema.fleet.run import migrate_fleet
 from appschema.fleet.selection import Selection, read_selection, select_schemas
 from appschema.names import PUBLIC
+from appschema.provisioning.head import Head
 from appschema.router import is_ours
 
 
@@ -147,4 +148,10 @@ class Command(DjangoMigrate):
                 self.stdout.write("  No migrations to apply.")
             return result
 
-        raise_for_failures(migrate_fleet(connection, request, selection, act), self.stderr.write)
+        def tell(sentence: str) -> None:
+            if self.verbosity >= 1:
+                self.stdout.write(self.style.MIGRATE_HEADING(sentence))
+
+        head = Head(connection, request, tell)
+        results = migrate_fleet(connection, request, selection, act, head)
+        raise_for_failures(results, self.stderr.write)

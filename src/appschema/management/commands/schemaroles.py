@@ -12,6 +12,7 @@ from appschema.conf import get_config
 from appschema.context import as_owner
 from appschema.exceptions import RoleError
 from appschema.fleet.execute import Result
+from appschema.fleet.origins import drop_spares
 from appschema.fleet.report import raise_for_failures
 from appschema.fleet.run import run_each
 from appschema.fleet.selection import select_schemas
@@ -74,6 +75,8 @@ class Command(BaseCommand):
                 " and deploy that first."
             )
         roles.refuse_without_right()
+        # Those that are made later have no roles.
+        drop_spares(using=roles.connection.alias)
         self._in_each(names, roles.drop_that_of, "has no role")
         roles.drop_those_of_database()
 

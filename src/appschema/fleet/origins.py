@@ -1,0 +1,97 @@
+"""What new schemas come from, the template and spares, and how they are told to be at head.
+
+By digests of the migrations that a database says are applied. Its own records count, and not the
+migrations that this process knows: while a deploy is under way older code makes schemas too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import ProgrammingError, connections, transaction
+from psycopg import errors
+
+from appschema.context import as_owner, schema_context
+from appschema.models import Spare, Template
+from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier
+from appschema.roles.database import DatabaseRoles
+
+
+@dataclass(frozen=True)
+class Digests:
+    """What is applied in a schema, and in public."""
+
+    own: str
+    public: str
+
+
+def read_digests(using: str, schema_name: str) -> Digests | None:
+    """Return the digests of *schema_name* and of public; None if there is no such schema."""
+    row = _ask(f"SELECT {_digest(schema_name)}, {_digest(PUBLIC)}", using)
+    return row and Digests(*row)
+
+
+def read_own_digest(schema_name: str, *, using: str) -> str | None:
+    """Return the digest of *schema_name*; None if there is no such schema."""
+    row = _ask(f"SELECT {_digest(schema_name)}", using)
+    return row and str(row[0])
+
+
+def has_tables(using: str) -> bool:
+    """Tell whether the registry has the tables for them: an older one has not."""
+    tables = [f"{PUBLIC}.{quote_identifier(each._meta.db_table)}" for each in (Template, Spare)]
+    with schema_context(PUBLIC), as_owner(), connections[using].cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL AND to_regclass(%s) IS NOT NULL", tables)
+        return bool(cursor.fetchone()[0])
+
+
+def drop_template(template: Template, *, using: str) -> None:
+    """Drop the template, and the spares that were copied from it."""
+    with transaction.atomic(using=using), schema_context(PUBLIC), as_owner():
+        drop_spares(using=using)
+        drop_own_schema(template.schema_name, using=using)
+        template.delete()
+
+
+def drop_spares(*, using: str, keep: str | None = None, at_most: int | None = None) -> int:
+    """Drop all spares but those whose records have the digest *keep*, and return how many.
+
+    Of those that are kept all over *at_most* are dropped. One that is just being claimed is left to who
+    claims it.
+    """
+    with transaction.atomic(using=using), schema_context(PUBLIC), as_owner():
+        spares = list(Spare.objects.using(using).select_for_update(skip_locked=True))
+        kept = [each for each in spares if each.records == keep][:at_most]
+        dropped = [each for each in spares if each not in kept]
+        for spare in dropped:
+            drop_own_schema(spare.schema_name, using=using)
+            DatabaseRoles(connections[using]).drop_that_of(spare.schema_name)
+            spare.delete()
+    return len(dropped)
+
+
+def drop_own_schema(schema_name: str, *, using: str) -> None:
+    """Drop the schema of the template or of a spare, if it is there."""
+    with connections[using].cursor() as cursor:
+        cursor.execute(f"DROP SCHEMA IF EXISTS {quote_identifier(schema_name)} CASCADE")
+
+
+def _ask(sql: str, using: str) -> Any:
+    try:
+        # The transaction goes on without the schema.
+        with transaction.atomic(using=using), connections[using].cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchone()
+    except ProgrammingError as error:
+        if isinstance(error.__cause__, errors.UndefinedTable | errors.InvalidSchemaName):
+            return None
+        raise
+
+
+def _digest(schema_name: str) -> str:
+    table = f"{quote_identifier(schema_name)}.{quote_identifier(MARKER_TABLE)}"
+    listed = "string_agg(app || '.' || name, E'\\n' ORDER BY app COLLATE \"C\", name COLLATE \"C\")"
+    return (
+        f"(SELECT encode(sha256(convert_to(coalesce({listed}, ''), 'UTF8')), 'hex') FROM {table})"
+    )

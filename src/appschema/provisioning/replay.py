@@ -1,0 +1,75 @@
+"""Make a schema from a script: one message, whatever it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import IntegrityError, OperationalError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import errors
+
+from appschema.backends.connection import without_envelope
+from appschema.catalog import Script
+from appschema.exceptions import SchemaBusy, TemplateLags
+from appschema.roles.database import DatabaseRoles
+
+from .patience import OTHERS_ARE_FASTER
+from .register import making_schema
+
+
+def replay(script: Script, name: str, *, using: str) -> None:
+    """Make the schema *name*, and its role if schemas have one.
+
+    Expects the caller's transaction, as the owner with public active. Raises ``SchemaExists``, and
+    ``TemplateLags`` if rows of it refer to shared rows that are gone.
+    """
+    connection = connections[using]
+    roles = DatabaseRoles(connection)
+    needs_role = roles.are_wanted()
+    if needs_role:
+        roles.refuse_without_right()
+    try:
+        with making_schema(name, using=using):
+            send_bare(connection, script.render(name))
+    except IntegrityError as error:
+        if isinstance(error.__cause__, errors.ForeignKeyViolation):
+            raise TemplateLags(
+                f"Rows of the template refer to shared rows that are gone, so that schema {name!r} was"
+                f" not created ({error.__cause__.diag.message_detail}). Mend the rows in the template's"
+                " schema, and run 'manage.py schematemplate --compile'."
+            ) from error
+        raise
+    if needs_role:
+        roles.make_that_of(name, is_new=True)
+
+
+def send_bare(connection: BaseDatabaseWrapper, text: str) -> None:
+    """Send a script's text as it is: it sets its own path, and puts back what it found.
+
+    Nobody reads its megabytes to tell what they are. It runs as the role of the statement before.
+    """
+    connection.ensure_connection()
+    psycopg_connection = connection.connection
+    with (
+        connection.wrap_database_errors,
+        without_envelope(psycopg_connection),
+        psycopg_connection.cursor() as cursor,
+    ):
+        cursor.execute(text)
+
+
+@contextmanager
+def telling_of_locks(name: str) -> Iterator[None]:
+    """Raise ``SchemaBusy`` when others hold the shared tables that foreign keys are to refer to."""
+    try:
+        yield
+    except OperationalError as error:
+        if not isinstance(error.__cause__, OTHERS_ARE_FASTER):
+            raise
+        raise SchemaBusy(
+            f"Schema {name!r} was not created: its foreign keys need locks on shared tables, which other"
+            f" transactions hold that have written to them ({error.__cause__.diag.message_primary}). Try"
+            " again. To meet this less often create the schema before anything else is written in the"
+            " transaction, or keep spares (APPSCHEMA_SPARES): see docs/how-to/sign-up.md."
+        ) from error

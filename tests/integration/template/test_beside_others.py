@@ -1,0 +1,232 @@
+"""Schemas are made while others serve requests, write to shared tables, or migrate."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.apps import AppConfig, apps
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models.signals import post_migrate
+from django.http import HttpRequest, HttpResponse
+from django.test import Client, override_settings
+from django.urls import path
+
+from appschema import current_schema, schema_context
+from appschema.exceptions import SchemaBusy
+from appschema.models import Schema
+from appschema.provisioning import new_schema, refill_spares
+from appschema.provisioning.locks import _MIGRATE, no_new_schemas
+from tests.integration.fleet.conftest import Site, migration, model
+from tests.integration.lifecycle.conftest import add_item, beside, holding, items
+from tests.integration.template.conftest import TEMPLATE, open_shop
+
+# -- requests -----------------------------------------------------------------------------------
+
+
+def sign_up(request: HttpRequest) -> HttpResponse:
+    name = request.GET["name"]
+    new_schema(name, f"{name}.example.com")
+    if "fail" in request.GET:
+        raise ValueError("after it")
+    return HttpResponse(name)
+
+
+def listing(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(",".join(model("shop.Item").objects.values_list("title", flat=True)))
+
+
+urlpatterns = [path("sign-up/", sign_up), path("items/", listing)]
+IN_REQUESTS = {
+    "ROOT_URLCONF": __name__,
+    "MIDDLEWARE": ["appschema.middleware.FqdnMiddleware"],
+    "APPSCHEMA_PUBLIC_NAMES": ["www.example.com"],
+    "ALLOWED_HOSTS": ["*"],
+}
+
+
+@pytest.mark.parametrize("template", [TEMPLATE, None])
+def test_other_threads_serve_on_and_the_app_registry_is_as_it_was(site: Site, template: str | None):
+    shop = open_shop(site)
+    shop.new("acme")
+    add_item("acme", "one")
+    done = threading.Event()
+
+    def serve() -> int:
+        count = 0
+        client = Client(headers={"host": "acme.example.com"})
+        try:
+            while not done.is_set() or not count:
+                assert client.get("/items/").content == b"one"
+                assert apps.get_model("shop.Item") is item
+                assert apps.app_configs is configs
+                assert settings.INSTALLED_APPS is installed
+                count += 1
+        finally:
+            connection.close()
+        return count
+
+    with (
+        override_settings(**IN_REQUESTS, APPSCHEMA_TEMPLATE=template),
+        ThreadPoolExecutor(2) as pool,
+    ):
+        item, configs, installed = (
+            apps.get_model("shop.Item"),
+            apps.app_configs,
+            settings.INSTALLED_APPS,
+        )
+        servers = [pool.submit(serve) for _ in range(2)]
+        try:
+            client = Client(headers={"host": "www.example.com"})
+            for number in range(3):
+                assert client.get(f"/sign-up/?name=customer{number}").status_code == 200
+        finally:
+            done.set()
+        assert all(each.result(timeout=30) > 0 for each in servers)
+    assert Schema.objects.count() == 4
+
+
+@pytest.mark.parametrize("spare", [False, True])
+def test_with_atomic_requests_a_view_that_fails_leaves_nothing(site: Site, spare: bool):
+    shop = open_shop(site, APPSCHEMA_SPARES=1)
+    if spare:
+        refill_spares()
+    before = shop.snapshot()
+    client = Client(headers={"host": "www.example.com"}, raise_request_exception=False)
+    with override_settings(**IN_REQUESTS):
+        connection.settings_dict["ATOMIC_REQUESTS"] = True
+        try:
+            assert client.get("/sign-up/?name=acme&fail=1").status_code == 500
+            assert shop.snapshot() == before
+            assert client.get("/sign-up/?name=acme").status_code == 200
+        finally:
+            connection.settings_dict["ATOMIC_REQUESTS"] = False
+    assert items("acme") == []
+
+
+# -- locks on shared tables ---------------------------------------------------------------------
+
+
+def test_a_shared_table_that_is_written_to_is_waited_for_and_told_of(site: Site):
+    shop = open_shop(site, APPSCHEMA_LOCK_TIMEOUT=0.2)
+    before = shop.snapshot()
+    with holding(shop.url, "INSERT INTO plans_plan (title) VALUES ('open')"):
+        with pytest.raises(SchemaBusy) as caught:
+            shop.new("acme")
+    assert "create the schema before anything else is written" in str(caught.value)
+    assert "APPSCHEMA_SPARES" in str(caught.value)
+    assert shop.snapshot() == before
+    shop.new("acme")
+
+
+def test_with_a_spare_nobody_is_waited_for(site: Site):
+    shop = open_shop(site, APPSCHEMA_LOCK_TIMEOUT=0.2, APPSCHEMA_SPARES=1)
+    refill_spares()
+    with holding(shop.url, "INSERT INTO plans_plan (title) VALUES ('open')"):
+        shop.new("acme")
+    assert items("acme") == []
+
+
+def test_two_sign_ups_that_write_before_they_create_end_with_one_schema_and_a_clear_error(
+    shop: Site,
+):
+    """PostgreSQL ends the deadlock; the one that got the error can go on, or try again."""
+    both_have_written = threading.Barrier(2, timeout=20)
+
+    def write_and_create(name: str) -> str:
+        with transaction.atomic():
+            with schema_context("public"):
+                model("plans.Plan").objects.create(title=name)
+            both_have_written.wait()
+            shop.new(name)
+        return name
+
+    with beside(lambda: write_and_create("acme")) as one:
+        with beside(lambda: write_and_create("globex")) as other:
+            results = [each.exception(timeout=30) for each in (one, other)]
+    (busy,) = [each for each in results if each is not None]
+    assert isinstance(busy, SchemaBusy)
+    assert "deadlock detected" in str(busy)
+    (row,) = Schema.objects.all()
+    with schema_context("public"):
+        assert list(model("plans.Plan").objects.values_list("title", flat=True)) == [row.name]
+    shop.new("another")
+
+
+def test_foreign_keys_to_shared_tables_come_last_so_that_writers_wait_shortly(shop: Site):
+    from appschema.provisioning.template import load_script
+    from tests.integration.template.conftest import template
+
+    text = load_script(template(), "default").render("acme")
+    *before, last = text.strip().split(";\n")[:-1]
+    assert "REFERENCES public.plans_plan" in last
+    assert "REFERENCES public" not in ";".join(before)
+
+
+# -- migrate ------------------------------------------------------------------------------------
+
+
+PRICE = migration(
+    'migrations.AddField("item", "price", models.IntegerField(default=0))',
+    depends=[("shop", "0001_first")],
+)
+
+
+def test_migrate_waits_for_schemas_that_are_being_made_and_lists_them(shop: Site):
+    made, waited_for = threading.Event(), threading.Event()
+
+    def create_slowly() -> None:
+        with transaction.atomic():
+            shop.new("acme")
+            made.set()
+            assert waited_for.wait(timeout=30)
+
+    with beside(create_slowly) as creating:
+        assert made.wait(timeout=30)
+        shop.add("shop", "0002_price", PRICE)
+        with beside(shop.migrate) as migrating:
+            wait_for_lock(shop)
+            waited_for.set()
+            told = migrating.result(timeout=60)
+        creating.result(timeout=30)
+    assert "Migrating acme" in told
+    assert shop.records("acme") == ["shop.0001_first", "shop.0002_price"]
+
+
+def wait_for_lock(shop: Site) -> None:
+    sql = (
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        f" AND (classid::bigint << 32) + objid::bigint = {_MIGRATE}"
+    )
+    deadline = time.monotonic() + 30
+    while shop.rows(sql) == [(0,)]:
+        assert time.monotonic() < deadline
+
+
+def test_while_migrate_is_at_it_new_schemas_wait_and_then_it_is_told(site: Site):
+    shop = open_shop(site, APPSCHEMA_LOCK_TIMEOUT=0.2)
+    with no_new_schemas(connection):
+        with pytest.raises(SchemaBusy, match="is changing public and the"):
+            shop.new("acme")
+    shop.new("acme")
+
+
+def test_a_schema_that_waits_for_migrate_is_made_of_the_new_version(shop: Site):
+    shop.add("shop", "0002_price", PRICE)
+    in_template, go_on = threading.Event(), threading.Event()
+
+    def stop(signal: object, app_config: AppConfig, **told: object) -> None:
+        if current_schema() == TEMPLATE and app_config.label == "shop":
+            in_template.set()
+            assert go_on.wait(timeout=30)
+
+    post_migrate.connect(stop)
+    with beside(shop.migrate) as migrating:
+        assert in_template.wait(timeout=30)
+        with beside(lambda: shop.new("acme")) as making:
+            wait_for_lock(shop)
+            go_on.set()
+            making.result(timeout=30)
+        migrating.result(timeout=60)
+    assert shop.records("acme") == ["shop.0001_first", "shop.0002_price"]
