@@ -40,7 +40,14 @@ from appschema.provisioning import (
 )
 from appschema.resolver import resolve
 from tests.integration.fleet.conftest import Site, create, migration, model
-from tests.integration.lifecycle.conftest import Told, add_item, beside, holding, items
+from tests.integration.lifecycle.conftest import (
+    Told,
+    add_item,
+    beside,
+    holding,
+    items,
+    pass_while_others_wait,
+)
 
 
 def age(name: str, **since: int) -> None:
@@ -292,20 +299,12 @@ def test_a_purge_waits_for_readers_of_shared_tables_and_holds_up_none(shop: Site
         purge_schema("acme", now=True)
 
     with holding(shop.url, "SELECT * FROM plans_plan") as reader:
-        with beside(purging) as other, psycopg.connect(shop.url, autocommit=True) as visitor:
-            visitor.execute("SET statement_timeout = '5s'")
-            waiting = (
-                "SELECT count(*) FROM pg_locks WHERE NOT granted"
-                " AND relation = 'plans_plan'::regclass"
-            )
-            rounds = 0
-            while rounds < 3:
-                if visitor.execute(waiting).fetchone() != (0,):
-                    # Somebody wants it for himself now; we come after him and are served soon.
-                    visitor.execute("SELECT count(*) FROM plans_plan")
-                    rounds += 1
+        with beside(purging) as other:
+            try:
+                pass_while_others_wait(shop.url, "plans_plan", "SELECT count(*) FROM plans_plan")
                 assert not other.done()
-            reader.rollback()
+            finally:
+                reader.rollback()
             assert other.result(30) is None
     assert not Schema.objects.exists()
 
