@@ -133,6 +133,7 @@ class DatabaseRoles:
         """
         with transaction.atomic(using=self.connection.alias), self._cursor() as cursor:
             if self._is_there(cursor, self._name_of(cursor, schema_name)):
+                self.refuse_without_right()
                 self._drop(cursor, new_name)
                 old, new = self._quoted(cursor, schema_name), self._quoted(cursor, new_name)
                 cursor.execute(f"ALTER ROLE {old} RENAME TO {new}")

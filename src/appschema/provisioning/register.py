@@ -71,7 +71,8 @@ def register(
 def find_row(name: str, *, using: str) -> Schema:
     """Return the row of schema *name*, locked until the commit. Raises ``UnknownSchema``."""
     validate_schema_name(name)
-    row = Schema.objects.using(using).select_for_update().filter(name=name).first()
+    # Not against those who only refer to it: rows of any table may.
+    row = Schema.objects.using(using).select_for_update(no_key=True).filter(name=name).first()
     if row is None:
         raise UnknownSchema(name)
     return row

@@ -334,6 +334,40 @@ def test_waiting_shortly_ends_with_the_purge(shop: Site):
         assert cursor.fetchone() == ("0",)
 
 
+def test_in_one_transaction_with_rows_that_were_just_written(shop: Site):
+    shop.new("acme")
+    plan = model("plans.Plan").objects.create()
+    before = shop.snapshot()
+    with transaction.atomic():
+        add_item("acme", plan=plan)
+        drop_schema("acme")
+        purge_schema("acme", now=True)
+        transaction.set_rollback(True)
+    assert shop.snapshot() == before
+    with transaction.atomic():
+        add_item("acme", plan=plan)
+        drop_schema("acme")
+        purge_schema("acme", now=True)
+    assert not Schema.objects.exists()
+
+
+def test_others_may_refer_to_the_row_meanwhile(site: Site):
+    site.app(
+        "billing",
+        migration(
+            create("Bill", '("of", models.ForeignKey("appschema.Schema", models.CASCADE))'),
+            depends=[("appschema", "0001_initial")],
+        ),
+    )
+    site.place(shared=["billing"])
+    site.migrate()
+    row = site.new("acme")
+    with transaction.atomic():
+        deactivate_schema("acme")
+        insert = "INSERT INTO billing_bill (id, title, of_id) VALUES (1, '', {})"
+        site.rows(f"SET statement_timeout = '5s'; {insert.format(row.pk)}")
+
+
 ALL_KINDS = """
     CREATE TABLE acme.plain (id serial PRIMARY KEY, t text, u int UNIQUE, p bigint REFERENCES plans_plan);
     CREATE TABLE acme.parts (id int, n int GENERATED ALWAYS AS IDENTITY) PARTITION BY LIST (id);
