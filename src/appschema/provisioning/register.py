@@ -58,7 +58,7 @@ def register(
             PublicName.objects.using(using).create(
                 public_name=public_name, schema=row, is_primary=True
             )
-            # Only now: the row had to wait for who was just giving the name up.
+            # Whoever gives the name up commits that together with the row's end.
             take_name(name, reuse_name=reuse_name, using=using)
     except IntegrityError as error:
         raise SchemaExists(

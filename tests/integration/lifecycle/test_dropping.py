@@ -1,11 +1,13 @@
 """A dropped schema can be had back; a purged one is gone, whatever happens meanwhile."""
 
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import psycopg
 import pytest
 from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.models import ProtectedError
 from django.db.transaction import TransactionManagementError
@@ -278,6 +280,9 @@ def test_it_is_not_purged_while_rows_of_others_protect_it(site: Site):
     before = site.snapshot()
     with pytest.raises(ProtectedError):
         purge_schema("acme", now=True)
+    for words in (["purgeschemas", "acme"], ["dropschema", "acme"]):
+        with pytest.raises(CommandError, match=r"^Cannot delete some instances of model 'Schema'"):
+            call_command(*words, "--now", "--no-input", stderr=StringIO())
     bill.delete()
     with schema_context("globex"):
         page = model("diary.Page").objects.create(of=row)
