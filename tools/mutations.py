@@ -105,8 +105,8 @@ MUTATIONS = (
     Mutation(
         "leaving a scope takes that scope away, and no other",
         "context.py",
-        "if scopes[index].owner is self:",
-        "if True:",
+        "left = scope[2] if scope is not None and scope[0] is self else _without(scope, self)",
+        "left = scope[2] if scope is not None else None",
         "tests/unit/test_context.py",
     ),
     Mutation(
@@ -349,7 +349,7 @@ MUTATIONS = (
     Mutation(
         "a connection that has touched many schemas is renewed",
         "backends/connection.py",
-        "len(self.touched_schemas) > self._budget",
+        "len(self.touched_schemas) > self.budget",
         "False",
         f"{BACKEND}/test_memory_of_connections.py",
     ),

@@ -13,6 +13,7 @@ class AppschemaConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks, resolver  # noqa: F401 - both register themselves
+        from .backends import compiler
         from .fleet import records
         from .isolation import crossing, memory, references, sessions, signing, storage
         from .router import install
@@ -20,6 +21,7 @@ class AppschemaConfig(AppConfig):
         records.place_records()
         memory.key_by_schema()
         crossing.guard_crossing()
+        compiler.guard_raw_queries()
         references.guide_deletion()
         signing.sign_by_schema()
         sessions.bind_sessions()

@@ -1,9 +1,9 @@
 """The current schema: what ``activate``, ``deactivate`` and ``schema_context`` change.
 
-The whole state is one ``ContextVar`` that holds an immutable stack of scopes, so every
+The whole state is one ``ContextVar`` that holds an immutable chain of scopes, so every
 thread and every asyncio task has its own, and nothing is ever derived from a connection.
 
-Leaving a scope takes that scope's own entry out of the stack, wherever it stands. Scopes
+Leaving a scope takes that scope's own entry out of the chain, wherever it stands. Scopes
 that are left in another order than they were entered (generators that are closed late) thus
 never bring back the schema of a scope that has ended.
 """
@@ -16,19 +16,18 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache, partial, wraps
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar, cast
+from typing import Any, Optional, Self, TypeVar, cast
 
 from .names import validate_active_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _Scope(NamedTuple):
-    owner: schema_context | None
-    schema_name: str | None
+# A scope, the schema that it has now, and the one around it. A plain tuple: two are made with every
+# request.
+_Scope = tuple[Optional["schema_context"], str | None, Optional["_Scope"]]
 
-
-_scopes: ContextVar[tuple[_Scope, ...]] = ContextVar("appschema_scopes", default=())
+_scopes: ContextVar[_Scope | None] = ContextVar("appschema_scopes", default=None)
 # What the newest of them says, set with them: it is asked for several times with every statement.
 _newest: ContextVar[str | None] = ContextVar("appschema_schema_name", default=None)
 
@@ -57,6 +56,9 @@ def deactivate() -> None:
 
 _owner: ContextVar[bool] = ContextVar("appschema_owner", default=False)
 
+get_owner = _owner.get
+"""``runs_as_owner``, without a call in Python."""
+
 
 @contextmanager
 def as_owner() -> Iterator[None]:
@@ -78,9 +80,8 @@ def runs_as_owner() -> bool:
 
 
 def _replace(schema_name: str | None) -> None:
-    scopes = _scopes.get()
-    owner = scopes[-1].owner if scopes else None
-    _scopes.set((*scopes[:-1], _Scope(owner, schema_name)))
+    owner, _, around = _scopes.get() or (None, None, None)
+    _scopes.set((owner, schema_name, around))
     _newest.set(schema_name)
 
 
@@ -92,6 +93,18 @@ def _validated(schema_name: object) -> str:
 
 
 _validated_before = lru_cache(maxsize=4096)(validate_active_name)
+
+
+def _without(scope: _Scope | None, owner: schema_context) -> _Scope | None:
+    """Return the chain without the innermost scope of *owner*, or as it is if there is none."""
+    newer: list[_Scope] = []
+    while scope is not None and scope[0] is not owner:
+        newer.append(scope)
+        scope = scope[2]
+    around = None if scope is None else scope[2]
+    for each in reversed(newer):
+        around = (each[0], each[1], around)
+    return around
 
 
 class schema_context:  # noqa: N801 - used like a function, as Django's own scopes are
@@ -113,8 +126,9 @@ class schema_context:  # noqa: N801 - used like a function, as Django's own scop
         return f"schema_context({self.schema_name!r})"
 
     def __enter__(self) -> Self:
-        _scopes.set((*_scopes.get(), _Scope(self, self.schema_name)))
-        _newest.set(self.schema_name)
+        schema_name = self.schema_name
+        _scopes.set((self, schema_name, _scopes.get()))
+        _newest.set(schema_name)
         return self
 
     def __exit__(
@@ -123,14 +137,11 @@ class schema_context:  # noqa: N801 - used like a function, as Django's own scop
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        scopes = _scopes.get()
-        # Backwards: an object that was entered twice leaves its innermost scope first.
-        for index in range(len(scopes) - 1, -1, -1):
-            if scopes[index].owner is self:
-                scopes = scopes[:index] + scopes[index + 1 :]
-                _scopes.set(scopes)
-                _newest.set(scopes[-1].schema_name if scopes else None)
-                break
+        scope = _scopes.get()
+        # Nearly always it is the newest.
+        left = scope[2] if scope is not None and scope[0] is self else _without(scope, self)
+        _scopes.set(left)
+        _newest.set(None if left is None else left[1])
 
     async def __aenter__(self) -> Self:
         return self.__enter__()

@@ -17,6 +17,7 @@ from typing import Any
 from django.core.signals import setting_changed
 from django.db import connections, router, transaction
 from django.db.models import OuterRef, Subquery
+from django.db.models.base import ModelState
 from django.db.models.signals import post_delete, post_save
 
 from .conf import get_config
@@ -32,7 +33,7 @@ UNKNOWN_MAX_AGE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    row: tuple[Any, ...] | None
+    schema: Schema | None
     database: str
     expires: float
     primary: str | None = None
@@ -87,9 +88,9 @@ def resolve(public_name: str) -> Schema:
 def resolve_normal(name: str) -> Schema:
     """Do as ``resolve``, for a public name that ``normalise_public_name`` has returned."""
     entry = _memory.get(name) or _look_up(name)
-    if entry.row is None:
+    if entry.schema is None:
         raise _refusal(name, entry)
-    return Schema.from_db(entry.database, _FIELDS, entry.row)
+    return _copy(entry.schema)
 
 
 def resolve_with_primary(name: str) -> tuple[Schema, str | None]:
@@ -98,9 +99,18 @@ def resolve_with_primary(name: str) -> tuple[Schema, str | None]:
     It is known while APPSCHEMA_REDIRECT_TO_PRIMARY is on, and comes with the same query.
     """
     entry = _memory.get(name) or _look_up(name)
-    if entry.row is None:
+    if entry.schema is None:
         raise _refusal(name, entry)
-    return Schema.from_db(entry.database, _FIELDS, entry.row), entry.primary
+    return _copy(entry.schema), entry.primary
+
+
+def _copy(remembered: Schema) -> Schema:
+    """Return an instance of the caller's own, as unpickling makes one: without its signals."""
+    found = Schema.__new__(Schema)
+    found.__dict__.update(remembered.__dict__)
+    state = found._state = ModelState()
+    state.db, state.adding = remembered._state.db, False
+    return found
 
 
 def _refusal(name: str, entry: _Entry) -> NoSchemaError:
@@ -159,7 +169,8 @@ def _read(name: str) -> _Entry:
         notice = row[_NOTICE] if row else ""
         return _Entry(None, database, now + UNKNOWN_MAX_AGE, notice=notice)
     primary = row[len(_FIELDS)] if config.redirect_to_primary else None
-    return _Entry(row[: len(_FIELDS)], database, now + config.resolver_max_age, primary)
+    schema = Schema.from_db(database, _FIELDS, row[: len(_FIELDS)])
+    return _Entry(schema, database, now + config.resolver_max_age, primary)
 
 
 def _forget_changed(*, using: str, **kwargs: object) -> None:

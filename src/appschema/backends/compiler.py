@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from django.db import connections
 from django.db.backends.postgresql import compiler
 from django.db.models import Model
 from django.db.models.sql.constants import CURSOR
@@ -22,6 +24,8 @@ from appschema.isolation.crossing import crosses, refuse_query_crossing
 from appschema.isolation.references import delete_unless_referenced, is_to_be_looked_into
 from appschema.names import PUBLIC
 from appschema.placement import get_tables
+
+from .wrapper import DatabaseWrapperMixin
 
 if TYPE_CHECKING:
     _Base = compiler.SQLCompiler
@@ -35,14 +39,6 @@ _NONE: dict[str, type[Model]] = {}
 class _GuardMixin(_Base):
     _named: list[str]
     _watches = False
-
-    def __init__(self, query: Any, connection: Any, using: Any, elide_empty: bool = True) -> None:
-        super().__init__(query, connection, using, elide_empty)
-        # QuerySet.raw() makes a compiler only for its converters; its text is all there is to see.
-        if isinstance(query, RawQuery) and _is_suspect(query):
-            words = re.findall(r"\w+", str(query.sql))
-            # PostgreSQL folds the case of a name that is not quoted.
-            _refuse([*words, *map(str.lower, words)], query)
 
     def execute_sql(self, *args: Any, **kwargs: Any) -> Any:
         connection: Any = self.connection
@@ -61,8 +57,18 @@ class _GuardMixin(_Base):
         return super().get_from_clause()
 
     def as_sql(self, *args: Any, **kwargs: Any) -> Any:
+        query: Any = self.query
+        schema_name = get_current()
+        # The short way of nearly all queries: of a schema, and built in it.
+        if (
+            schema_name is not None
+            and schema_name != PUBLIC
+            and getattr(query, "schema_name", None) == schema_name
+        ):
+            self._watches = False
+            return super().as_sql(*args, **kwargs)
         runs: bool = self.connection.runs_query  # type: ignore[attr-defined]
-        self._watches = runs and _is_suspect(self.query)
+        self._watches = runs and _is_suspect(query)
         if not self._watches:
             return super().as_sql(*args, **kwargs)
         self._named = []
@@ -126,11 +132,22 @@ def _guarded_models() -> dict[str, type[Model]]:
 
 
 def _is_suspect(query: Any) -> bool:
-    schema_name = get_current()
-    # The short way of nearly all queries: of a schema, and built in it.
-    if getattr(query, "schema_name", None) == schema_name and schema_name not in (None, PUBLIC):
-        return False
     return bool(_guarded_models()) or crosses(query)
+
+
+def guard_raw_queries() -> None:
+    """Refuse ``Model.objects.raw()`` as other queries are; its text is all there is to see."""
+    original = RawQuery._execute_query  # type: ignore[attr-defined]
+
+    @wraps(original)
+    def execute_query(self: Any) -> None:
+        if isinstance(connections[self.using], DatabaseWrapperMixin) and _is_suspect(self):
+            words = re.findall(r"\w+", str(self.sql))
+            # PostgreSQL folds the case of a name that is not quoted.
+            _refuse([*words, *map(str.lower, words)], self)
+        original(self)
+
+    RawQuery._execute_query = execute_query  # type: ignore[attr-defined]
 
 
 def _refuse(tables: Collection[str], query: Any) -> None:

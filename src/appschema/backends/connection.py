@@ -6,6 +6,7 @@ where a cursor is made.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -49,6 +50,9 @@ class EnvelopeConnectionMixin(_Connection):
     touched_schemas: set[str | None]
     """The schemas under which statements were sent: PostgreSQL keeps what it learns of each."""
 
+    budget: float
+    """After how many of them it is to be renewed."""
+
     open_alone: WeakMethod[Opener]
     """Opens a connection for one statement that PostgreSQL refuses beside an envelope."""
 
@@ -57,12 +61,12 @@ class EnvelopeConnectionMixin(_Connection):
         self.server_cursor_factory = ServerSideCursor
         self.transaction_path = TransactionPath()
         self.touched_schemas = set()
-        self._budget = _draw_budget()
+        self.budget = _draw_budget()
 
     @property
     def is_spent(self) -> bool:
         """Tell whether it has touched as many schemas as APPSCHEMA_CONNECTION_SCHEMAS allows."""
-        return self._budget is not None and len(self.touched_schemas) > self._budget
+        return len(self.touched_schemas) > self.budget
 
     def cursor(
         self, name: str = "", *, binary: bool = False, row_factory: Any = None, **kwargs: Any
@@ -86,10 +90,10 @@ class EnvelopeConnectionMixin(_Connection):
         return result
 
 
-def _draw_budget() -> int | None:
+def _draw_budget() -> float:
     budget = get_config().connection_schemas
     # Connections that were opened together must not all be renewed together.
-    return None if budget is None else round(budget * random.uniform(0.75, 1.25))  # noqa: S311 - no secret
+    return math.inf if budget is None else round(budget * random.uniform(0.75, 1.25))  # noqa: S311 - no secret
 
 
 def _begins(command: Any) -> bool:

@@ -207,7 +207,7 @@ class EnvelopeMixin(_Cursor):
         prepare: bool | None = None,
         binary: bool | None = None,
     ) -> Any:
-        if isinstance(query, str | bytes) and _may_go_alone(query) and self._is_outside():
+        if _may_go_alone(query) and self._is_outside():
             of_the_server = read_statement(_text_of(query, self)).of_the_server
             return self._execute_alone(query, params, of_the_server=of_the_server)
         try:
@@ -402,11 +402,11 @@ def in_envelope(factory: Any) -> Any:
     return type(factory.__name__, (mixin, factory), namespace)
 
 
-def _may_go_alone(query: str | bytes) -> bool:
+def _may_go_alone(query: Any) -> bool:
     """Tell whether *query* is to be sent without the envelope's text, outside a transaction."""
-    if isinstance(query, str) and len(query) <= 10_000:
+    if type(query) is str and len(query) <= 10_000:
         return _goes_alone_cached(query)
-    return _goes_alone(query)
+    return isinstance(query, str | bytes) and _goes_alone(query)
 
 
 def _goes_alone(query: str | bytes) -> bool:

@@ -21,7 +21,7 @@ from functools import cached_property, lru_cache
 from typing import NamedTuple, Protocol
 
 from appschema.conf import get_config
-from appschema.context import runs_as_owner
+from appschema.context import get_owner
 from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier, quote_literal, role_name
 from appschema.placement import Names, get_tables
 
@@ -178,7 +178,7 @@ class Sender(Protocol):
 
 def role_of(schema_name: str | None, sender: Sender) -> str:
     """Return the role for statements in a schema, in ``public``, or (None) in neither."""
-    if runs_as_owner():
+    if get_owner():
         return sender.owner_role
     return _role_name(sender.database_name, "@unset" if schema_name is None else schema_name)
 
@@ -210,9 +210,10 @@ def _make(
 def plain_envelope(template: bytes, schema_name: str | None, sender: Sender) -> Envelope | None:
     """Return the envelope of *template* if nothing in it asks for more than that, else None."""
     config = get_config()
+    tables = get_tables()
     return (_plain_cached if len(template) <= _LONGEST_CACHED else _plain)(
         template,
-        _watched_names(),
+        tables.names_of_both if get_owner() else tables.names_in_schemas,
         schema_name,
         config.default_path,
         role_of(schema_name, sender) if config.roles else None,
@@ -263,7 +264,7 @@ def _watched_names() -> Names:
     tables = get_tables()
     # What changes tables may name one that is not there yet. It does not begin while public has
     # tables of isolated apps.
-    return tables.names_of_both if runs_as_owner() else tables.names_in_schemas
+    return tables.names_of_both if get_owner() else tables.names_in_schemas
 
 
 def _read(template: bytes, names: Names) -> Reading:

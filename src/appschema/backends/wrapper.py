@@ -74,7 +74,10 @@ class DatabaseWrapperMixin(_Base):
 
     def close_if_unusable_or_obsolete(self) -> None:
         super().close_if_unusable_or_obsolete()
-        self.renew_if_spent()
+        connection: Any = self.connection
+        # Asked twice with every request, so without a call in Python.
+        if connection is not None and len(connection.touched_schemas) > connection.budget:
+            self.renew_if_spent()
 
     def renew_if_spent(self) -> None:
         """Close the connection, between two units of work, if it has touched too many schemas.

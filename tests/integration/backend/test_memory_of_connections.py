@@ -93,7 +93,7 @@ def test_connections_that_were_opened_together_are_not_renewed_together(
     for number in range(8):
         db = make_alias(f"opened_{number}")
         db.ensure_connection()
-        budgets.add(db.connection._budget)
+        budgets.add(db.connection.budget)
     assert len(budgets) > 1
     assert all(75 <= budget <= 125 for budget in budgets)
 
