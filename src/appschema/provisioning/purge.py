@@ -172,7 +172,8 @@ def _step(row: Schema, sql: str, what: str, using: str) -> None:
 @as_owner()
 def _lock_again(row: Schema, using: str) -> None:
     """Let one purge at a time work on the schema, and none on a later one of the same name."""
-    if not Schema.objects.using(using).select_for_update().filter(pk=row.pk, purging=True).exists():
+    rows = Schema.objects.using(using).select_for_update(no_key=True)
+    if rows.filter(pk=row.pk, purging=True).first() is None:
         raise UnknownSchema(row.name)
 
 

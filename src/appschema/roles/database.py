@@ -112,6 +112,7 @@ class DatabaseRoles:
         with transaction.atomic(using=self.connection.alias), self.cursor() as cursor:
             if not self._is_there(cursor, self.name_in(cursor, schema_name)):
                 return False
+            self.refuse_without_right()
             self._drop(cursor, new_name)
             old, new = self._quoted(cursor, schema_name), self._quoted(cursor, new_name)
             cursor.execute(f"ALTER ROLE {old} RENAME TO {new}")

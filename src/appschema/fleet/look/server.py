@@ -46,7 +46,7 @@ def judge_locks(room: int, relations: int, largest: tuple[str, int] | None) -> I
     """Compare the *room* for locks on the server with what is to be locked by one transaction.
 
     *relations* is what pg_dump locks or reads, *largest* the schema with most relations, which
-    DROP SCHEMA locks all.
+    are all locked where one is made.
     """
     mend = "Raise max_locks_per_transaction in postgresql.conf, and restart PostgreSQL."
     if largest is not None and largest[1] > room:
@@ -54,7 +54,7 @@ def judge_locks(room: int, relations: int, largest: tuple[str, int] | None) -> I
             "locks",
             largest[0],
             f"It has {largest[1]} tables, indexes and sequences, and the server has room for {room}"
-            " locks: the schema cannot be made or dropped in one transaction.",
+            " locks: the schema cannot be made or copied in one transaction.",
             mend,
         )
     if relations > room:
