@@ -31,7 +31,8 @@ from appschema.placement import get_placement, get_tables
 from .between import find_between
 from .finding import Finding, error, warning
 from .lag import Lag, find_lag
-from .origin_findings import find_origins, own_schemas
+from .origin_findings import find_origins
+from .origins import own_schemas
 from .selection import Selection, read_registered
 
 _NAMESPACES = """
@@ -204,7 +205,7 @@ class _Inspection:
     def find_unregistered(self) -> Iterator[Finding]:
         config = get_config()
         ours = {*self.rows, PUBLIC, *config.default_path, config.extensions_schema}
-        ours |= own_schemas(self.using)
+        ours.update(own_schemas(self.using))
         for each in self.namespaces.values():
             # What lacks the marker was never one of ours, and is left alone.
             if each.name in ours or is_own_name(each.name):

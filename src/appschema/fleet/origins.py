@@ -78,6 +78,17 @@ def drop_own_schema(schema_name: str, *, using: str) -> None:
         cursor.execute(f"DROP SCHEMA IF EXISTS {quote_identifier(schema_name)} CASCADE")
 
 
+def own_schemas(using: str) -> list[str]:
+    """Return the names of the template and of the spares, as the registry has them."""
+    if not has_tables(using):
+        return []
+    with schema_context(PUBLIC), as_owner():
+        return [
+            *Template.objects.using(using).values_list("schema_name", flat=True),
+            *Spare.objects.using(using).values_list("schema_name", flat=True),
+        ]
+
+
 def _ask(sql: str, using: str) -> Any:
     connection = connections[using]
     # A transaction goes on without the schema. None is begun: a pooler may refuse that.
