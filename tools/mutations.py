@@ -20,6 +20,7 @@ SOURCE = PROJECT / "src" / "appschema"
 
 BACKEND = "tests/integration/backend"
 ISOLATION = "tests/integration/isolation"
+LIFECYCLE = "tests/integration/lifecycle"
 
 
 @dataclass(frozen=True)
@@ -248,8 +249,8 @@ MUTATIONS = (
     Mutation(
         "an inactive schema is not served",
         "resolver.py",
-        ", is_active=True)",
-        ")",
+        "if row is None or not row[_IS_ACTIVE]:",
+        "if row is None:",
         "tests/integration/test_middleware.py",
     ),
     Mutation(
@@ -277,10 +278,66 @@ MUTATIONS = (
     # Provisioning and migrations.
     Mutation(
         "an existing schema is never taken over",
-        "provisioning/create.py",
+        "provisioning/migrated.py",
         'f"CREATE SCHEMA {quote_identifier(name)} {table}"',
         'f"CREATE SCHEMA IF NOT EXISTS {quote_identifier(name)}"',
         "tests/integration/fleet/test_provisioning.py",
+    ),
+    Mutation(
+        "a name that was another schema's is retired",
+        "provisioning/register.py",
+        "elif (found := retired.first()) is not None:",
+        "elif (found := retired.first()) is not None and not found:",
+        "tests/integration/fleet/test_provisioning.py",
+    ),
+    Mutation(
+        "a dropped schema shows no notice",
+        "resolver.py",
+        ", dropped__isnull=True)",
+        ")",
+        f"{LIFECYCLE}/test_activity.py",
+    ),
+    Mutation(
+        "a schema is shut before its tables go",
+        "provisioning/purge.py",
+        'cursor.execute(f"DROP TABLE IF EXISTS {marker} CASCADE")',
+        "pass",
+        f"{LIFECYCLE}/test_dropping.py",
+    ),
+    Mutation(
+        "the time in which a schema can be had back is kept",
+        "provisioning/purge.py",
+        "if not (row.purging or now) and _time_left(row):",
+        "if False:",
+        f"{LIFECYCLE}/test_dropping.py",
+    ),
+    Mutation(
+        "a schema that others protect is not purged in part",
+        "provisioning/purge.py",
+        "refuse_protected(row, using=using, except_in=name)",
+        "pass",
+        f"{LIFECYCLE}/test_dropping.py",
+    ),
+    Mutation(
+        "a table to which many refer is dropped after them",
+        "provisioning/parts.py",
+        "sorted(some, key=lambda part: part.locks)",
+        "some",
+        f"{LIFECYCLE}/test_large_schemas.py",
+    ),
+    Mutation(
+        "who waits for a lock gives way soon",
+        "provisioning/patience.py",
+        'LOCK_TIMEOUT = "100ms"',
+        'LOCK_TIMEOUT = "0"',
+        f"{LIFECYCLE}/test_dropping.py",
+    ),
+    Mutation(
+        "a rename waits until nobody uses the schema",
+        "provisioning/rename.py",
+        "IN ACCESS EXCLUSIVE MODE",
+        "IN ACCESS SHARE MODE",
+        f"{LIFECYCLE}/test_renaming.py",
     ),
     Mutation(
         "migrate refuses while isolated tables stand in public",

@@ -61,7 +61,7 @@ class SignUpForm(forms.Form):
         if Schema.objects.count() >= MAX_WORKSPACES:
             raise ValidationError(
                 f"This demo has room for {MAX_WORKSPACES} workspaces, and all are taken. Whoever runs it"
-                " can drop one with “python demo/manage.py dropschema NAME”."
+                " can drop one with “python demo/manage.py dropschema NAME --now”."
             )
 
 

@@ -65,7 +65,8 @@ def as_owner() -> Iterator[None]:
     """Send statements as the role that connects, not as the schema's: what changes tables needs it.
 
     Only with ``APPSCHEMA_ROLES``; without it nothing changes. The current schema stays what it is.
-    Also a decorator. Threads that are started inside do not inherit it.
+    Also a decorator. Threads that are started inside do not inherit it; tasks of asyncio
+    that are made inside do, and keep it.
     """
     token = _owner.set(True)
     try:

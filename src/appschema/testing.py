@@ -32,7 +32,7 @@ def ensure_schema(name: str, public_name: str, *, using: str = DEFAULT_DB_ALIAS)
     with schema_context(PUBLIC):
         row = Schema.objects.using(using).filter(name=name).first()
     if row is None:
-        row = new_schema(name, public_name, using=using)
+        row = new_schema(name, public_name, reuse_name=True, using=using)
         connections[using].creation.serialize_also(name)  # type: ignore[attr-defined]
     return row
 

@@ -85,9 +85,10 @@ def test_the_counts_of_djangos_tests_are_those_of_the_evidence():
     assert {worse for _, worse in totals} == {"0"}
 
 
-def test_the_tests_that_the_security_page_names_are_there():
-    page = (ROOT / "docs/explanation/security.md").read_text()
-    named = re.findall(r"`(tests/[^`]+)`", page)
+@pytest.mark.parametrize("page", ["security", "hazards"])
+def test_the_tests_that_a_page_names_are_there(page: str):
+    text = (ROOT / f"docs/explanation/{page}.md").read_text()
+    named = re.findall(r"`(tests/[^`]+)`", text)
     assert len(named) > 40
     for path, *names in (each.split("::") for each in named):
         source = (ROOT / path).read_text()

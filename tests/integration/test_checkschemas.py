@@ -20,9 +20,12 @@ from django.test.utils import CaptureQueriesContext
 
 from appschema import schema_context
 from appschema.fleet import lag
-from appschema.fleet.between import Path, judge
-from appschema.fleet.findings import _Inspection, find_all, find_locks
-from appschema.fleet.selection import read_selection
+from appschema.fleet.look import find_all
+from appschema.fleet.look.between import Path, judge
+from appschema.fleet.look.inspection import Inspection
+from appschema.fleet.look.server import judge_locks
+from appschema.fleet.look.tables import find_extensions
+from appschema.fleet.selection import read_registered, read_selection
 from appschema.models import PublicName, Schema
 from appschema.provisioning import new_schema
 from tools.pgbouncer import PgBouncer, find_pgbouncer
@@ -161,6 +164,16 @@ FAULTS = {
             ("warning", "unregistered", "Globex-ü"),
         },
     ),
+    "purging was interrupted": (
+        """UPDATE appschema_schema SET is_active = false, dropped = now(), purging = true
+        WHERE name = 'acme'; DROP TABLE acme.django_migrations, acme.notes_note CASCADE""",
+        {("warning", "half-purged", "acme")},
+    ),
+    "purging was interrupted before its last step": (
+        """UPDATE appschema_schema SET is_active = false, dropped = now(), purging = true
+        WHERE name = 'acme'; DROP SCHEMA acme CASCADE""",
+        {("warning", "half-purged", "acme")},
+    ),
     "a public name is not primary": (
         "UPDATE appschema_publicname SET is_primary = false WHERE public_name LIKE 'globex%'",
         {("warning", "primary-missing", "Globex-ü")},
@@ -295,9 +308,9 @@ def test_an_extension_is_moved_or_made_anew(psql: Psql, monkeypatch: pytest.Monk
     (finding,) = find_all("default", read_selection(None))
     psql(finding.mend)
     assert found() == set()
-    look = _Inspection("default", read_selection(None))
+    look = Inspection("default", read_selection(None))
     monkeypatch.setattr(look, "ask", lambda *_: [("acme", "fixed", False)])
-    (finding,) = look.find_extensions()
+    (finding,) = find_extensions(look)
     assert finding.mend == (
         'DROP EXTENSION "fixed"; CREATE EXTENSION "fixed" SCHEMA "public"; -- it cannot be moved'
     )
@@ -306,6 +319,34 @@ def test_an_extension_is_moved_or_made_anew(psql: Psql, monkeypatch: pytest.Monk
 def test_other_schemas_are_left_alone(psql: Psql):
     psql("CREATE SCHEMA reports", "CREATE TABLE reports.notes_note (id int)")
     assert found() == set()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["purging was interrupted", "a row is lost", "a schema has no public name"],
+)
+def test_the_mend_mends(fault: str, psql: Psql):
+    psql(FAULTS[fault][0])
+    (finding,) = find_all("default", read_selection(None))
+    command = finding.mend.partition("manage.py ")[2].partition(", or")[0]
+    words = command.replace("PUBLIC_NAME", "new.example.com").split()
+    more = ["--no-input"] if words[0] == "purgeschemas" else []
+    call_command(*words, *more, stdout=StringIO())
+    assert found() == set()
+
+
+def test_a_registry_that_migrate_has_not_brought_up_to_date_is_no_error(psql: Psql):
+    call_command("migrate", "appschema", "0001", shared=True, verbosity=0)
+    assert found() == {("warning", "lag", "public")}
+    assert read_registered("default") == {"Globex-ü": False, "acme": False}
+    call_command("migrate", shared=True, verbosity=0)
+    assert found() == set()
+
+
+def test_older_code_can_register_a_schema_while_a_deploy_is_under_way(psql: Psql):
+    psql("INSERT INTO appschema_schema (name, is_active, created) VALUES ('old', true, now())")
+    row = Schema.objects.get(name="old")
+    assert (row.notice, row.dropped, row.was_active, row.purging) == ("", None, False, False)
 
 
 def test_only_what_is_named_is_looked_at(psql: Psql):
@@ -424,7 +465,7 @@ def test_a_schema_that_is_dropped_meanwhile_is_told(psql: Psql, monkeypatch: pyt
 def test_room_for_locks(
     room: int, relations: int, largest: tuple[str, int] | None, expected: list[tuple[str, str]]
 ):
-    findings = list(find_locks(room, relations, largest))
+    findings = list(judge_locks(room, relations, largest))
     assert [(each.level, each.where) for each in findings] == expected
 
 

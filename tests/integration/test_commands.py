@@ -150,35 +150,182 @@ def test_a_schema_is_created_listed_and_dropped(manage: Manage, rows: Rows):
         " SELECT 'two.example.com', false, id FROM appschema_schema WHERE name = 'initech'"
     )
     header, *lines = manage("listschemas").ok().out.splitlines()
-    assert header.split() == ["NAME", "PUBLIC", "NAME", "ACTIVE", "CREATED"]
+    assert header.split() == ["NAME", "PUBLIC", "NAME", "STATE", "CREATED"]
     assert [line.split()[0] for line in lines] == ["acme", "globex", "initech"]
-    assert lines[2].split()[1:4] == ["initech.example.com", "(+1)", "no"]
+    assert lines[2].split()[1:4] == ["initech.example.com", "(+1)", "inactive"]
     *_, described = json.loads(manage("listschemas", "--json").ok().out)
-    assert {
-        key: described[key] for key in ("name", "public_name", "public_names", "is_active")
-    } == {
+    created = described.pop("created")
+    assert "T" in created
+    assert described == {
         "name": "initech",
         "public_name": "initech.example.com",
         "public_names": ["initech.example.com", "two.example.com"],
         "is_active": False,
+        "state": "inactive",
+        "notice": "",
+        "dropped": None,
     }
-    assert "T" in described["created"]
-    refused = manage("dropschema", "initech", typed="acme\n").refused()
+    refused = manage("dropschema", "initech", "--now", typed="acme\n").refused()
     assert refused == "CommandError: Nothing was changed: the name 'initech' was not typed."
     assert (
         "All rows of 'initech' will be lost."
-        in manage("dropschema", "initech", typed="initech\n").ok().out
+        in manage("dropschema", "initech", "--now", typed="initech\n").ok().out
     )
     assert rows("SELECT 1 FROM pg_namespace WHERE nspname = 'initech'") == []
+    retired = manage("createschema", "initech", "initech.example.com").refused()
+    assert retired.startswith("NameRetired: A schema was called 'initech' until ")
 
 
-def test_a_schema_is_dropped_without_a_question(manage: Manage, rows: Rows):
-    manage("createschema", "initech", "initech.example.com", "-v0").ok()
-    assert manage("dropschema", "initech", "--noinput").ok().out == "Dropped schema initech.\n"
+@pytest.fixture
+def initech(manage: Manage, rows: Rows) -> Iterator[None]:
+    manage("createschema", "initech", "initech.example.com", "--reuse-name", "-v0").ok()
+    yield
+    for name in ("initech", "initrode"):
+        rows(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+    rows("DELETE FROM appschema_publicname WHERE public_name LIKE '%init%'")
+    rows("DELETE FROM appschema_schema WHERE name LIKE 'init%'")
+    rows("DELETE FROM appschema_retiredname")
+
+
+def state(manage: Manage, name: str = "initech") -> str:
+    found = json.loads(manage("listschemas", "--json").ok().out)
+    return next((each["state"] for each in found if each["name"] == name), "unknown")
+
+
+def test_a_schema_is_dropped_had_back_and_purged(initech: None, manage: Manage, rows: Rows):
+    dropped = manage("dropschema", "initech", "--noinput").ok().out
+    assert dropped.startswith(
+        "Dropped schema initech. 'manage.py undropschema initech' brings it back, until 'manage.py"
+        " purgeschemas' runs after "
+    )
+    assert state(manage) == "dropped"
+    assert manage("purgeschemas", "--noinput").ok().out == "No dropped schema is due.\n"
+    assert "can be had back until" in manage("purgeschemas", "initech", "--noinput").refused()
+    assert manage("undropschema", "initech").ok().out == "Schema initech is back, and active.\n"
+    assert "is not dropped" in manage("undropschema", "initech").refused()
+    assert "is not dropped" in manage("purgeschemas", "initech", "--noinput").refused()
+    manage("dropschema", "initech", typed="initech\n").ok()
+    rows(
+        "UPDATE appschema_schema SET dropped = now() - interval '8 days' WHERE dropped IS NOT NULL"
+    )
+    refused = manage("purgeschemas", typed="2\n").refused()
+    assert refused == "CommandError: Nothing was changed: the number 1 was not typed."
+    assert manage("purgeschemas", typed="").refused() == refused, "no terminal is no answer"
+    assert "All rows of initech will be lost." in manage("purgeschemas", typed="1\n").ok().out
+    assert state(manage) == "unknown"
     assert manage("dropschema", "initech", "--noinput").refused() == (
         "UnknownSchema: There is no schema 'initech'. Run 'manage.py listschemas' to see which there"
         " are."
     )
+
+
+def test_a_schema_is_purged_before_its_time_if_it_is_named(initech: None, manage: Manage):
+    manage("dropschema", "initech", "--noinput").ok()
+    assert manage("purgeschemas", "--now", "--noinput").refused() == (
+        "CommandError: Name the schemas that are to be purged before their time."
+    )
+    purged = manage("purgeschemas", "initech", "--now", "--noinput").ok()
+    assert purged.out == "Purged schema initech.\n"
+
+
+def test_a_schema_is_renamed(initech: None, manage: Manage, rows: Rows):
+    refused = manage("renameschema", "initech", "initrode", typed="no\n").refused()
+    assert refused == "CommandError: Nothing was changed: the name 'initech' was not typed."
+    out = manage("renameschema", "initech", "initrode", typed="initech\n").ok().out
+    assert "Renamed schema initech to initrode." in out
+    assert out.endswith("move its files: directory initech to initrode.\n")
+    assert state(manage, "initrode") == "active"
+    assert (
+        "A schema was called 'initech'"
+        in manage("renameschema", "initrode", "initech", "--noinput").refused()
+    )
+    manage("renameschema", "initrode", "initech", "--noinput", "--reuse-name").ok()
+
+
+def test_a_schema_is_deactivated_and_activated(initech: None, manage: Manage):
+    ended = manage("deactivateschema", "initech", "--notice", "Back at noon.").ok()
+    assert ended.out == "Schema initech is not served any more.\n"
+    assert state(manage) == "inactive"
+    assert manage("activateschema", "initech").ok().out == "Schema initech is served.\n"
+    assert state(manage) == "active"
+
+
+def test_names_are_added_and_removed(initech: None, manage: Manage):
+    added = manage("addname", "initech", "two.init.example").ok().out
+    assert added == "Schema initech is reached by two.init.example.\n"
+    refused = manage("removename", "initech.example.com").refused()
+    assert refused.startswith(
+        "WrongState: The public name 'initech.example.com' is the primary one"
+    )
+    added = manage("addname", "initech", "two.init.example", "--primary").ok().out
+    assert added == "Schema initech is reached by two.init.example, its primary name.\n"
+    removed = manage("removename", "initech.example.com").ok().out
+    assert removed == "initech.example.com leads to no schema any more.\n"
+    assert (
+        manage("removename", "initech.example.com")
+        .refused()
+        .startswith("UnknownPublicName: No schema has the public name 'initech.example.com'.")
+    )
+
+
+def test_a_schema_that_lost_its_row_is_adopted(initech: None, manage: Manage, rows: Rows):
+    rows("DELETE FROM appschema_publicname WHERE public_name LIKE 'init%'")
+    rows("DELETE FROM appschema_schema WHERE name LIKE 'init%'")
+    refused = manage("createschema", "initech", "initech.example.com").refused()
+    assert "take it over with 'manage.py createschema initech PUBLIC_NAME --adopt'" in refused
+    adopted = manage("createschema", "initech", "initech.example.com", "--adopt").ok()
+    assert adopted.out == "Registered schema initech, reached by initech.example.com.\n"
+    assert state(manage) == "active"
+
+
+def test_machines_are_told_in_json(initech: None, manage: Manage, rows: Rows):
+    def told(*words: str) -> Any:
+        return json.loads(manage(*words, "--json").ok().out)
+
+    assert told("deactivateschema", "initech", "--notice", "Later.") == {
+        "name": "initech",
+        "is_active": False,
+        "notice": "Later.",
+    }
+    assert told("activateschema", "initech") == {"name": "initech", "is_active": True}
+    assert told("addname", "initech", "two.init.example") == {
+        "name": "initech",
+        "public_name": "two.init.example",
+        "is_primary": False,
+    }
+    assert told("removename", "two.init.example") == {
+        "public_name": "two.init.example",
+        "removed": True,
+    }
+    assert told("renameschema", "initech", "initrode", "--noinput") == {
+        "name": "initrode",
+        "old_name": "initech",
+        "files": {"from": "initech", "to": "initrode"},
+    }
+    dropped = told("dropschema", "initrode", "--noinput")
+    assert (dropped["name"], dropped["purged"]) == ("initrode", False)
+    assert dropped["dropped"] < dropped["due"]
+    assert told("undropschema", "initrode") == {"name": "initrode", "is_active": True}
+    manage("dropschema", "initrode", "--noinput").ok()
+    ended = manage("purgeschemas", "initrode", "acme", "--now", "--noinput", "--json")
+    assert ended.code == 1
+    failed, done = sorted(json.loads(ended.out), key=lambda each: str(each["name"]))
+    assert (done["name"], done["purged"], done["error"]) == ("initrode", True, None)
+    assert (failed["name"], failed["purged"]) == ("acme", False)
+    assert failed["error"].startswith("Schema 'acme' is not dropped.")
+    words = ("createschema", "initech", "initech.example.com", "--inactive", "--reuse-name")
+    assert told(*words) == {
+        "name": "initech",
+        "public_name": "initech.example.com",
+        "is_active": False,
+    }
+    assert told("dropschema", "initech", "--now", "--noinput")["purged"] is True
+
+
+def test_commands_for_all_schemas_leave_dropped_ones_out(initech: None, manage: Manage, rows: Rows):
+    manage("dropschema", "initech", "--noinput").ok()
+    headings = manage("inschema", "--all", "check").ok().out.splitlines()
+    assert [line for line in headings if line.endswith(":")] == ["acme:", "globex:"]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from django.urls import path
 
 from appschema import current_schema, deactivate, in_current_schema, schema_context
 from appschema.concurrency import ThreadPoolExecutor
+from appschema.exceptions import NoActiveSchema
 from appschema.resolver import forget_names
 from appschema.testing import ensure_schema
 from tests.sample.notes.models import Note
@@ -336,6 +337,19 @@ def test_a_task_runs_in_the_schema_in_which_it_was_enqueued() -> None:
     assert found == expected
     assert called == expected
     assert current_schema() is None
+
+
+@pytest.mark.skipif(django.VERSION < (6, 0), reason="Django has tasks from 6.0 on.")
+def test_a_task_that_was_enqueued_with_no_schema_is_refused_rows_of_one() -> None:
+    from django.tasks import task_backends
+
+    with override_settings(TASKS={"default": {"BACKEND": f"{__name__}.Queue"}}):
+        tasks: Any = importlib.import_module("tests.sample.notes.tasks")
+        tasks.tell.enqueue("sync")
+        (result,) = task_backends["default"].results  # type: ignore[attr-defined]
+        for name in (None, *NAMES.values()):
+            with schema_context(name), pytest.raises(NoActiveSchema):
+                result.task.call(*result.args, **result.kwargs)
 
 
 def __getattr__(name: str) -> Any:

@@ -25,6 +25,7 @@ from appschema.names import PUBLIC
 from appschema.resolver import forget_names, resolve
 from appschema.testing import ensure_schema
 from tests.sample.notes.models import Note
+from tests.sample.tags.models import Tag
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls(__name__)]
 
@@ -64,6 +65,11 @@ def fail(request: HttpRequest) -> HttpResponse:
     raise RuntimeError(str(current_schema()))
 
 
+def tags(request: HttpRequest) -> JsonResponse:
+    Tag.objects.create(label="written")
+    return JsonResponse({"tags": list(Tag.objects.values_list("label", flat=True))})
+
+
 def ask(request: HttpRequest) -> HttpResponse:
     for _ in range(3):
         Note.objects.count()
@@ -76,6 +82,7 @@ urlpatterns = [
     path("meet-async/", meet_async),
     path("fail/", fail),
     path("ask/", ask),
+    path("tags/", tags),
 ]
 
 
@@ -174,6 +181,28 @@ def test_an_inactive_schemas_host_is_not_found(get: Get):
     Schema.objects.filter(name=NAMES[ONE]).update(is_active=False)
     assert get(ONE)[0] == 404
     assert get(TWO)[0] == 200
+
+
+@pytest.mark.parametrize("atomic", [False, True])
+def test_a_row_without_its_schema_is_an_error_and_neither_reads_nor_writes_public(
+    get: Get, monkeypatch: pytest.MonkeyPatch, atomic: bool
+):
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", atomic)
+    host = "nowhere.middleware.test"
+    row = Schema.objects.create(name="middleware_nowhere")
+    row.public_names.create(public_name=host, is_primary=True)
+    with schema_context(PUBLIC):
+        Tag.objects.create(label="public's")
+    try:
+        assert shown(get(ONE, "/tags/")) == {"tags": ["written"]}
+        assert get(host, "/tags/")[0] == 500
+        with schema_context(PUBLIC):
+            assert [tag.label for tag in Tag.objects.all()] == ["public's"]
+    finally:
+        row.delete()
+        for name in (PUBLIC, NAMES[ONE]):
+            with schema_context(name):
+                Tag.objects.all().delete()
 
 
 def test_an_unknown_or_inactive_host_is_redirected_if_the_settings_say_so(get: Get):

@@ -42,6 +42,9 @@ class Place(models.Model):
 class Account(models.Model):
     schema = models.OneToOneField("appschema.Schema", models.CASCADE)
 
+class Contract(models.Model):
+    schema = models.ForeignKey("appschema.Schema", models.PROTECT)
+
 class Lonely(models.Model):
     pass
 """
@@ -71,6 +74,10 @@ ORDERS = "".join(
         _key("Loose", "CASCADE", "db_constraint=False"),
         _key("ByCode", "CASCADE", "to_field='code'"),
         _key("OfSchema", "CASCADE", to="appschema.Schema"),
+        _key("OfKind", "CASCADE", to="kinds.Kind"),
+        _key("PartOfKind", "CASCADE", to="orders.OfKind"),
+        _key("NulledOfKind", "SET_NULL", to="kinds.Kind"),
+        _key("ProtectedOfKind", "PROTECT", to="kinds.Kind"),
         """
 from django.contrib.contenttypes.fields import GenericForeignKey
 
@@ -384,6 +391,29 @@ def test_the_table_of_a_both_app_in_public_counts_as_well(plan: Any) -> None:
     assert caught.value.schemas == ("public",)
 
 
+def test_a_both_apps_row_in_public_is_deleted_though_isolated_models_refer_to_such_rows(
+    plan: Any,
+) -> None:
+    kinds = model("kinds.Kind").objects
+    labels = ("orders.OfKind", "orders.NulledOfKind", "orders.ProtectedOfKind")
+    with schema_context("acme"):
+        row = kinds.create(pk=1, plan=plan)
+        for label in labels:
+            model(label).objects.create(key=row)
+    with schema_context("public"):
+        kinds.create(pk=1, plan=plan)
+        kinds.create(pk=2, plan=plan).delete()
+        assert kinds.all().delete() == (1, {"kinds.Kind": 1})
+    with schema_context("acme"):
+        assert [model(label).objects.get().key_id for label in labels] == [1, 1, 1]
+        with pytest.raises(ProtectedError):
+            row.delete()
+        model(labels[2]).objects.all().delete()
+        row.delete()
+        assert not model(labels[0]).objects.exists()
+        assert model(labels[1]).objects.get().key_id is None
+
+
 def test_a_table_of_no_installed_model_is_named_by_its_table(plan: Any, unmodelled: Any) -> None:
     unmodelled("DEFERRABLE INITIALLY DEFERRED")
     with schema_context("acme"), pytest.raises(StillReferenced, match=r"by old\.plan in"):
@@ -605,6 +635,32 @@ def test_dropping_a_schema_to_which_another_ones_rows_refer(world: Site) -> None
     remove_schema("hooli")
     assert not Schema.objects.filter(name="hooli").exists()
     assert left("orders.OfSchema") == {name: [] for name in SCHEMAS}
+
+
+@pytest.mark.parametrize("label", ["catalogue.Account", "catalogue.Contract", "orders.OfSchema"])
+def test_a_flush_forgets_a_schema_that_is_gone_whatever_rows_refer_to_it(
+    world: Site, label: str
+) -> None:
+    """As a test leaves it that was rolled back, or that dropped its schema by hand."""
+    gone = Schema.objects.create(name="gone")
+    kept = Schema.objects.get(name="acme")
+    with schema_context("acme"):
+        for row in (gone, kept):
+            field = "schema" if label.startswith("catalogue") else "key"
+            model(label).objects.create(**{field: row})
+    call_command("flush", interactive=False, verbosity=0)
+    assert set(Schema.objects.values_list("name", flat=True)) == set(SCHEMAS)
+    with schema_context("acme"):
+        assert not model(label).objects.exists()
+
+
+def test_a_flush_of_one_schema_forgets_no_other(world: Site) -> None:
+    gone = Schema.objects.create(name="gone")
+    for name in ("acme", "public"):
+        with schema_context(name):
+            call_command("flush", interactive=False, verbosity=0)
+        assert Schema.objects.filter(pk=gone.pk).exists()
+    delete_everywhere(gone)
 
 
 # Many schemas.

@@ -20,7 +20,7 @@ LAYERS = [
     {"resolver"},
     {"models", "migrations"},
     {"router", "deletion"},
-    {"backends", "catalog", "isolation"},
+    {"backends", "catalog", "isolation", "roles"},
     {"context", "placement"},
     {"conf"},
     {"names"},

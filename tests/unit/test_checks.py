@@ -15,7 +15,7 @@ from appschema.middleware import FqdnMiddleware
 OURS = "appschema.backends.postgresql"
 STOCK = "django.db.backends.postgresql"
 
-UseDatabases = Callable[[dict[str, str]], None]
+UseDatabases = Callable[..., None]
 
 
 class OwnMiddleware(FqdnMiddleware):
@@ -28,8 +28,13 @@ def found() -> list[CheckMessage]:
 
 @pytest.fixture
 def use_databases(monkeypatch: pytest.MonkeyPatch) -> UseDatabases:
-    def use(engines: dict[str, str]) -> None:
-        handler = ConnectionHandler({alias: {"ENGINE": each} for alias, each in engines.items()})
+    def use(engines: dict[str, str], **names: str) -> None:
+        handler = ConnectionHandler(
+            {
+                alias: {"ENGINE": each, "NAME": names.get(alias, "")}
+                for alias, each in engines.items()
+            }
+        )
         for module in (checks.placement, checks.database):
             monkeypatch.setattr(module, "connections", handler)
 
@@ -289,3 +294,19 @@ def test_w002_only_another_database_carries_a_schema(use_databases: UseDatabases
 def test_a_second_database_may_have_any_engine(use_databases: UseDatabases) -> None:
     use_databases({"default": OURS, "log": "django.db.backends.sqlite3"})
     assert found() == []
+    use_databases({"default": OURS, "log": STOCK, "replica": OURS}, default="shop", log="log")
+    assert found() == []
+
+
+def test_w011_a_replica_that_carries_no_schema(use_databases: UseDatabases) -> None:
+    use_databases({"default": OURS, "replica": STOCK}, default="shop", replica="shop")
+    assert found() == [
+        Warning(
+            "The database 'replica' bears the name of 'default', 'shop', and its ENGINE"
+            " 'django.db.backends.postgresql' carries no schema: queries there read the tables of"
+            " public.",
+            hint="Set its ENGINE to that of 'default'. If it is another database, add"
+            " 'appschema.W011' to SILENCED_SYSTEM_CHECKS.",
+            id="appschema.W011",
+        )
+    ]

@@ -1,6 +1,7 @@
 """The settings: their defaults, their types and the sentence about each wrong one."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -25,6 +26,7 @@ def test_the_defaults() -> None:
         public_urlconf=None,
         resolver_max_age=30.0,
         resolver_size=10_000,
+        drop_grace=timedelta(days=7),
     )
 
 
@@ -86,4 +88,18 @@ def test_public_names_are_kept_in_their_normal_spelling() -> None:
 def test_a_public_name_that_no_host_could_have_is_refused() -> None:
     with override_settings(APPSCHEMA_PUBLIC_NAMES=["www example com"]):
         with pytest.raises(InvalidPublicName, match="'www example com' is not a valid host name"):
+            get_config()
+
+
+@pytest.mark.parametrize("value", [timedelta(0), timedelta(days=30)])
+def test_a_grace_is_a_timedelta(value: timedelta) -> None:
+    with override_settings(APPSCHEMA_DROP_GRACE=value):
+        assert get_config().drop_grace == value
+
+
+@pytest.mark.parametrize("value", [7, None, timedelta(seconds=-1)])
+def test_any_other_grace_is_refused(value: object) -> None:
+    sentence = f"APPSCHEMA_DROP_GRACE is a datetime.timedelta that is not negative, not {value!r}."
+    with override_settings(APPSCHEMA_DROP_GRACE=value):
+        with pytest.raises(ImproperlyConfigured, match=f"^{re.escape(sentence)}$"):
             get_config()

@@ -7,7 +7,15 @@ from django.core.management.base import CommandError
 from django.db import ProgrammingError
 from django.http import Http404
 
-from appschema.exceptions import AppSchemaError, NoSchemaError, SchemaMissing, UnknownSchema
+from appschema.exceptions import (
+    AppSchemaError,
+    NameRetired,
+    NoSchemaError,
+    SchemaExists,
+    SchemaMissing,
+    UnknownPublicName,
+    UnknownSchema,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,6 +24,7 @@ from appschema.exceptions import AppSchemaError, NoSchemaError, SchemaMissing, U
         (NoSchemaError, "public_name"),
         (SchemaMissing, "schema_name"),
         (UnknownSchema, "schema_name"),
+        (UnknownPublicName, "public_name"),
     ],
 )
 def test_an_error_about_a_name_survives_pickling(kind: type[AppSchemaError], attribute: str):
@@ -31,3 +40,4 @@ def test_errors_are_what_django_handles():
     assert issubclass(SchemaMissing, ProgrammingError)
     assert issubclass(UnknownSchema, CommandError)
     assert issubclass(UnknownSchema, LookupError)
+    assert issubclass(NameRetired, SchemaExists)

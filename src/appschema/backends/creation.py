@@ -11,8 +11,7 @@ from appschema.conf import get_config
 from appschema.context import schema_context
 from appschema.names import MARKER_TABLE, PUBLIC, is_own_name
 from appschema.placement import get_placement
-
-from .roles import DatabaseRoles, drop_roles_of_gone_database
+from appschema.roles.database import DatabaseRoles, drop_roles_of_gone_database
 
 if TYPE_CHECKING:
     _Base = DatabaseCreation

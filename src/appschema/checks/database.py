@@ -8,10 +8,11 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections
 
-from appschema.backends.roles import DatabaseRoles
 from appschema.conf import get_config
 from appschema.context import as_owner
 from appschema.fleet.selection import select_schemas
+from appschema.roles.database import DatabaseRoles
+from appschema.roles.faults import find_faults
 from appschema.router import is_ours
 
 OLDEST_POSTGRESQL = 15
@@ -51,7 +52,7 @@ def check_roles(
         with as_owner():
             names = select_schemas(alias)
             # Before the first migrate nothing is missing: it makes what the database has once.
-            faults = roles.faults(names) if names or roles.are_made() else ()
+            faults = find_faults(connections[alias], names) if names or roles.are_made() else ()
             found += [
                 Warning(
                     fault,

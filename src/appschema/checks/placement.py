@@ -112,6 +112,25 @@ def _check_relations(placement: Placement) -> Iterator[CheckMessage]:
                 )
 
 
+def _check_replicas() -> Iterator[CheckMessage]:
+    """Tell of aliases that lead to a database with schemas, or its replica, and carry none."""
+    ours = {
+        each["NAME"]: alias
+        for alias, each in connections.settings.items()
+        if each["NAME"] and is_ours(connections[alias])
+    }
+    for alias, each in connections.settings.items():
+        same = ours.get(each["NAME"])
+        if same and connections[alias].vendor == "postgresql" and not is_ours(connections[alias]):
+            yield Warning(
+                f"The database {alias!r} bears the name of {same!r}, {each['NAME']!r}, and its ENGINE"
+                f" {each['ENGINE']!r} carries no schema: queries there read the tables of public.",
+                hint=f"Set its ENGINE to that of {same!r}. If it is another database, add"
+                " 'appschema.W011' to SILENCED_SYSTEM_CHECKS.",
+                id="appschema.W011",
+            )
+
+
 def _check_engine() -> Iterator[CheckMessage]:
     engines = {alias: each["ENGINE"] for alias, each in connections.settings.items()}
     if any(is_ours(connections[alias]) for alias in engines):
@@ -122,6 +141,7 @@ def _check_engine() -> Iterator[CheckMessage]:
                 hint="Isolated models must be routed to a database whose ENGINE is appschema's.",
                 id="appschema.W002",
             )
+        yield from _check_replicas()
         return
     yield Error(
         f"No database has an ENGINE of appschema; 'default' has {engines[DEFAULT_DB_ALIAS]!r}."

@@ -12,10 +12,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.models.signals import post_migrate, pre_migrate
 
-from appschema.backends.roles import DatabaseRoles
 from appschema.context import as_owner, schema_context
 from appschema.names import PUBLIC
 from appschema.placement import get_placement
+from appschema.roles.database import DatabaseRoles
 from appschema.router import reaching_shared_tables
 
 from .executor import PlacedExecutor, Progress

@@ -13,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.signals import post_migrate
 
 from appschema.context import as_owner, current_schema, schema_context
+from appschema.deletion import delete_everywhere
 from appschema.models import PublicName, RetiredName, Schema, Spare, Template
 from appschema.names import PUBLIC, quote_identifier
 from appschema.placement import get_placement
@@ -34,14 +35,16 @@ def flush_database(
 ) -> None:
     """Empty the tables of the current schema or, when it is unset, of every schema and public."""
     active = current_schema()
-    schemas = select_schemas(connection.alias)
-    if active is None:
-        schemas = _forget_missing(connection, schemas)
-    for name in [*schemas, PUBLIC] if active is None else [active]:
+    schemas = select_schemas(connection.alias) if active is None else []
+    present = _present(connection, schemas)
+    for name in [*present, PUBLIC] if active is None else [active]:
         with schema_context(name):
             tables = _tables_here(connection)
             if name == PUBLIC:
                 _empty_public(connection, tables, reset_sequences=reset_sequences)
+                # Those without a schema, which tests have left; by now no row refers to them.
+                gone = set(schemas).difference(present)
+                delete_everywhere(Schema.objects.using(connection.alias).filter(name__in=gone))
             else:
                 statements = connection.ops.sql_flush(
                     no_style(),
@@ -61,12 +64,11 @@ def flush_database(
                     )
 
 
-def _forget_missing(connection: BaseDatabaseWrapper, schemas: list[str]) -> list[str]:
-    """Return the schemas that are there; delete the rows of others, which tests have left."""
+def _present(connection: BaseDatabaseWrapper, schemas: list[str]) -> list[str]:
+    """Return those of the schemas that the database has."""
     with schema_context(PUBLIC), connection.cursor() as cursor:
         cursor.execute("SELECT nspname FROM pg_namespace WHERE nspname = ANY(%s)", [schemas])
         present = {name for (name,) in cursor.fetchall()}
-        Schema.objects.using(connection.alias).filter(name__in=set(schemas) - present).delete()
     return [name for name in schemas if name in present]
 
 

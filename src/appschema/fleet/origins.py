@@ -13,10 +13,10 @@ from typing import Any
 from django.db import ProgrammingError, connections, transaction
 from psycopg import errors
 
-from appschema.backends.roles import DatabaseRoles
 from appschema.context import as_owner, schema_context
 from appschema.models import Spare, Template
 from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier
+from appschema.roles.database import DatabaseRoles
 
 
 @dataclass(frozen=True)

@@ -298,12 +298,24 @@ def _refuse_without_schema(related_model: type[Model], key: Key, deleted: type[M
     )
 
 
+def _only_in_schemas(related_model: type[Model], deleted: type[Model]) -> bool:
+    """Tell whether public's row of a both app is deleted: a schema's rows refer to its own."""
+    tables = get_tables()
+    return (
+        current_schema() == PUBLIC
+        and related_model._meta.db_table in tables.isolated
+        and deleted._meta.db_table in tables.in_schemas
+    )
+
+
 def guide_deletion() -> None:
     """Let Django's collector say how rows are deleted to which isolated models refer."""
     original = Collector.related_objects
 
     def related_objects(self: Any, related_model: Any, related_fields: Any, objs: Any) -> Any:
         _refuse_without_schema(related_model, related_fields[0], type(objs[0]))
+        if _only_in_schemas(related_model, type(objs[0])):
+            return related_model._base_manager.using(self.using).none()
         return original(self, related_model, related_fields, objs)
 
     Collector.related_objects = related_objects  # type: ignore[method-assign]

@@ -7,7 +7,6 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections, transaction
 from psycopg import errors
 
-from appschema.backends.roles import DatabaseRoles
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import SchemaMissing
 from appschema.models import Schema
@@ -18,6 +17,7 @@ from appschema.names import (
     quote_identifier,
     validate_schema_name,
 )
+from appschema.roles.database import DatabaseRoles
 
 from .register import refuse_name_of_role, refuse_special_name, register
 

@@ -6,7 +6,6 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
-from appschema.backends.roles import DatabaseRoles
 from appschema.context import schema_context
 from appschema.fleet.execute import migrate_schema
 from appschema.fleet.new_schema import NewSchemaExecutor
@@ -14,6 +13,7 @@ from appschema.fleet.plan import Request
 from appschema.fleet.receivers import load_receivers
 from appschema.fleet.syncdb import create_unmigrated
 from appschema.names import PUBLIC, quote_identifier
+from appschema.roles.database import DatabaseRoles
 
 from .fixtures import load_fixtures
 from .register import making_schema

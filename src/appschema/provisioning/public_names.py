@@ -59,6 +59,9 @@ def _add(row: Schema, public_name: str, *, is_primary: bool, using: str) -> Publ
 def remove_public_name(public_name: str, *, using: str = DEFAULT_DB_ALIAS) -> None:
     """Let *public_name* lead to no schema any more.
 
+    Other processes remember where it led for up to APPSCHEMA_RESOLVER_MAX_AGE seconds: give it to
+    another schema after that.
+
     Raises ``InvalidPublicName``, ``UnknownPublicName``, and ``WrongState`` for the primary one, without
     which no address could be written into the schema's mails: make another one primary before.
     """

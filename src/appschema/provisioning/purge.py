@@ -15,7 +15,6 @@ from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 from psycopg import errors
 
-from appschema.backends.roles import DatabaseRoles
 from appschema.conf import get_config
 from appschema.context import as_owner, schema_context
 from appschema.deletion import delete_everywhere, refuse_protected
@@ -23,6 +22,7 @@ from appschema.exceptions import SchemaBusy, UnknownSchema, WrongState
 from appschema.fleet.execute import Result
 from appschema.models import Schema
 from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier, validate_schema_name
+from appschema.roles.database import DatabaseRoles
 from appschema.signals import schema_purged
 
 from .drop import due_at
@@ -172,7 +172,8 @@ def _step(row: Schema, sql: str, what: str, using: str) -> None:
 @as_owner()
 def _lock_again(row: Schema, using: str) -> None:
     """Let one purge at a time work on the schema, and none on a later one of the same name."""
-    if not Schema.objects.using(using).select_for_update().filter(pk=row.pk, purging=True).exists():
+    rows = Schema.objects.using(using).select_for_update(no_key=True)
+    if rows.filter(pk=row.pk, purging=True).first() is None:
         raise UnknownSchema(row.name)
 
 

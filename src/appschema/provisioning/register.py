@@ -66,7 +66,7 @@ def register(
             PublicName.objects.using(using).create(
                 public_name=public_name, schema=row, is_primary=True
             )
-            # Only now: the row had to wait for who was just giving the name up.
+            # Whoever gives the name up commits that together with the row's end.
             take_name(name, reuse_name=reuse_name, using=using)
     except IntegrityError as error:
         raise SchemaExists(
@@ -79,7 +79,8 @@ def register(
 def find_row(name: str, *, using: str) -> Schema:
     """Return the row of schema *name*, locked until the commit. Raises ``UnknownSchema``."""
     validate_schema_name(name)
-    row = Schema.objects.using(using).select_for_update().filter(name=name).first()
+    # Not against those who only refer to it: rows of any table may.
+    row = Schema.objects.using(using).select_for_update(no_key=True).filter(name=name).first()
     if row is None:
         raise UnknownSchema(name)
     return row

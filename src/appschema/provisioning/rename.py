@@ -8,12 +8,12 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, IntegrityError, ProgrammingError, connections, transaction
 from psycopg import errors
 
-from appschema.backends.roles import DatabaseRoles
 from appschema.catalog import Script, functions_naming_schema, read_schema
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import SchemaExists, SchemaMissing
 from appschema.models import Schema
 from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier, validate_schema_name
+from appschema.roles.database import DatabaseRoles
 from appschema.signals import schema_renamed
 
 from .drop import refuse_dropped

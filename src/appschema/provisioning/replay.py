@@ -10,9 +10,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import errors
 
 from appschema.backends.connection import without_envelope
-from appschema.backends.roles import DatabaseRoles
 from appschema.catalog import Script
 from appschema.exceptions import SchemaBusy, TemplateLags
+from appschema.roles.database import DatabaseRoles
 
 from .patience import OTHERS_ARE_FASTER
 from .register import making_schema

@@ -6,7 +6,6 @@ import secrets
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
-from appschema.backends.roles import DatabaseRoles
 from appschema.catalog import Script
 from appschema.conf import get_config
 from appschema.context import as_owner, schema_context
@@ -14,6 +13,7 @@ from appschema.exceptions import TemplateLags, WrongState
 from appschema.fleet.origins import drop_spares, read_own_digest
 from appschema.models import Spare, Template
 from appschema.names import PUBLIC, SPARE_PREFIX
+from appschema.roles.database import DatabaseRoles
 
 from .locks import keep_migrate_out, try_to_refill
 from .patience import waiting_at_most

@@ -10,7 +10,8 @@ from django.db import connection, transaction
 from psycopg import sql
 
 from appschema import schema_context
-from appschema.exceptions import SchemaMissing, UnsafeStatement
+from appschema.exceptions import SchemaMissing, UnsafeStatement, WrongSchema
+from tests.sample.tags.models import Tag
 
 Way = Callable[[Any], list[Any]]
 WAYS: dict[str, Way] = {}
@@ -373,6 +374,62 @@ def test_each_alias_follows_the_one_context(make_alias):
     for name in ("alpha", "beta"):
         with schema_context(name):
             assert execute(replica) == execute(connection) == [name]
+
+
+class ToReplica:
+    """A project's router: reads go to a replica."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str:
+        return "replica"
+
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        return "default"
+
+    def allow_relation(self, *args: Any, **hints: Any) -> bool:
+        return True
+
+
+def test_what_a_router_reads_from_a_replica_is_the_schemas(make_alias, settings):
+    make_alias("replica", options="-c default_transaction_read_only=on")
+    settings.DATABASE_ROUTERS = [ToReplica()]
+    for name in ("alpha", "beta"):
+        with schema_context(name):
+            Tag.objects.create(label=name)
+    for name in ("alpha", "beta"):
+        with schema_context(name):
+            tag = Tag.objects.get()
+            assert (tag._state.db, tag.label) == ("replica", name)
+            tag.label = f"{name}, saved"
+            tag.save()
+            assert Tag.objects.get().label == f"{name}, saved"
+    with schema_context("alpha"), pytest.raises(WrongSchema):
+        tag.save()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"prepare_threshold": 0}, {"server_side_binding": True, "prepare_threshold": 1}],
+    ids=str,
+)
+def test_what_was_prepared_in_one_schema_is_planned_anew_in_the_next(make_alias, options):
+    db = make_alias("preparing", **options)
+    for _ in range(5):
+        for name in ("alpha", "beta"):
+            for scope in (nullcontext(), transaction.atomic("preparing")):
+                with schema_context(name), scope, db.cursor() as cursor:
+                    cursor.execute("SELECT name, %s FROM place", [1])
+                    assert cursor.fetchall() == [(name, 1)]
+
+
+def test_what_sql_prepares_in_one_schema_is_planned_anew_in_the_next():
+    with transaction.atomic(), connection.cursor() as cursor:
+        with schema_context("alpha"):
+            cursor.execute("PREPARE asked AS SELECT name FROM place")
+        for name in ("beta", "alpha"):
+            with schema_context(name):
+                cursor.execute("EXECUTE asked")
+                assert cursor.fetchall() == [(name,)]
+        cursor.execute("DEALLOCATE asked")
 
 
 def test_read_only_alias_carries_the_schema(make_alias, mode):

@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from contextvars import copy_context
 from threading import Barrier
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 
-from appschema import current_schema, schema_context
+from appschema import activate, current_schema, schema_context
 from appschema.exceptions import NoActiveSchema
 from tests.sample.notes.models import Note
 
@@ -170,6 +171,62 @@ def test_generator_that_is_left_open_lends_nothing_to_the_next_statement():
         assert next(generator) == "beta"
         assert ask() == "alpha"
         generator.close()
+
+
+def test_threads_that_share_one_connection_have_a_schema_each():
+    shared = connections["default"]
+    shared.inc_thread_sharing()
+
+    def work(name: str) -> set[Any]:
+        found = set()
+        with schema_context(name):
+            for number in range(150):
+                with shared.cursor() as cursor:
+                    cursor.execute("SELECT name, %s FROM place", [number])
+                    found |= {(number, row) for row in cursor.fetchall()}
+        return found
+
+    try:
+        for scope in (nullcontext, transaction.atomic):
+            with scope(), ThreadPoolExecutor(4) as pool:
+                for name, seen in zip("abab", pool.map(work, ["alpha", "beta"] * 2), strict=True):
+                    own = "alpha" if name == "a" else "beta"
+                    assert seen == {(number, (own, number)) for number in range(150)}
+    finally:
+        shared.dec_thread_sharing()
+
+
+def test_consumers_that_live_long_and_take_turns_keep_their_own():
+    """As those of WebSockets: each is a task, which activates its schema once."""
+
+    async def consume(name: str, messages: asyncio.Queue[str]) -> list[Any]:
+        activate(name)
+        found = []
+        while await messages.get():
+            found.append((current_schema(), await sync_to_async(ask)()))
+        return found
+
+    async def main() -> Any:
+        gates: list[asyncio.Queue[str]] = [asyncio.Queue(), asyncio.Queue()]
+        names = ("alpha", "beta")
+        tasks = [asyncio.create_task(consume(*pair)) for pair in zip(names, gates, strict=True)]
+        for message in ("one", "two", ""):
+            for gate in gates:
+                gate.put_nowait(message)
+                await asyncio.sleep(0)
+        return await asyncio.gather(*tasks), current_schema()
+
+    expected = [[(name, name)] * 2 for name in ("alpha", "beta")]
+    assert async_to_sync(main)() == (expected, None)
+
+
+def test_work_that_an_event_loop_gives_to_a_bare_executor_has_no_schema_and_is_refused():
+    async def main() -> None:
+        with schema_context("alpha"):
+            await asyncio.get_running_loop().run_in_executor(None, Note.objects.count)
+
+    with pytest.raises(NoActiveSchema):
+        async_to_sync(main)()
 
 
 def test_exception_leaves_the_schema_that_was_there():

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import psycopg
@@ -17,6 +21,7 @@ from tests.sample.plans.models import Plan
 from tests.sample.tags.models import Tag
 
 NAME = "sick"
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -123,7 +128,7 @@ def test_a_table_that_is_named_only_when_it_runs_is_not_seen(operator: Any):
     reason="ALTER SCHEMA ... RENAME waits for nobody, and LOCK does not look again for what it has locked",
 )
 def test_a_schema_that_is_renamed_by_hand_in_mid_transaction_is_missed(operator: Any):
-    """docs/explanation/what-falls-outside.md tells how to rename."""
+    """docs/explanation/what-falls-outside.md tells how to rename, and how to let every rename wait."""
     with schema_context(NAME), transaction.atomic():
         assert list(Tag.objects.all()) == []
         operator.execute(f"ALTER SCHEMA {NAME} RENAME TO sick_away")
@@ -132,3 +137,79 @@ def test_a_schema_that_is_renamed_by_hand_in_mid_transaction_is_missed(operator:
                 list(Tag.objects.all())
         finally:
             operator.execute(f"ALTER SCHEMA sick_away RENAME TO {NAME}")
+
+
+def test_a_schema_that_is_renamed_by_hand_is_missed_by_the_second_statement_at_the_latest(
+    operator: Any,
+):
+    with schema_context(NAME), transaction.atomic():
+        list(Tag.objects.all())
+        operator.execute(f"ALTER SCHEMA {NAME} RENAME TO sick_away")
+        try:
+            list(Tag.objects.all())
+            with pytest.raises(SchemaMissing), transaction.atomic():
+                list(Tag.objects.all())
+        finally:
+            operator.execute(f"ALTER SCHEMA sick_away RENAME TO {NAME}")
+
+
+@pytest.fixture
+def renames_wait(operator: Any) -> Iterator[None]:
+    """The event trigger of the page."""
+    page = (ROOT / "docs/explanation/what-falls-outside.md").read_text()
+    (made,) = re.findall(r"-- renames_wait\.sql\n(.*?)```", page, re.DOTALL)
+    operator.execute(made)
+    yield
+    operator.execute("DROP EVENT TRIGGER appschema_renames_wait")
+    operator.execute("DROP FUNCTION public.appschema_renames_wait")
+
+
+@pytest.mark.parametrize("away", ["sick_away", "Sick"])
+def test_with_the_trigger_of_the_page_a_rename_by_hand_waits_for_who_uses_the_schema(
+    away: str, renames_wait: None, operator: Any
+):
+    rename = f'ALTER SCHEMA {NAME} RENAME TO "{away}"'
+    operator.execute("SET lock_timeout = 1")
+    with schema_context(NAME), transaction.atomic():
+        assert list(Tag.objects.all()) == []
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            operator.execute(rename)
+        Tag.objects.create(pk=1, label=NAME)
+    assert operator.execute(f"SELECT label FROM {NAME}.tags_tag").fetchall() == [(NAME,)]
+    operator.execute(rename)
+    with schema_context(NAME), pytest.raises(SchemaMissing):
+        list(Tag.objects.all())
+    operator.execute(f'ALTER SCHEMA "{away}" RENAME TO {NAME}')
+
+
+def test_with_the_trigger_of_the_page_who_begins_during_a_rename_waits_and_is_refused(
+    renames_wait: None, operator: Any, conninfo: str
+):
+    outcome: list[Any] = []
+
+    def read() -> None:
+        try:
+            with schema_context(NAME):
+                outcome.append(list(Tag.objects.values_list("label", flat=True)))
+        except SchemaMissing as error:
+            outcome.append(error)
+        finally:
+            connection.close()
+
+    with psycopg.connect(conninfo, autocommit=True) as renamer:
+        with renamer.transaction():
+            renamer.execute(f"ALTER SCHEMA {NAME} RENAME TO sick_away")
+            reader = Thread(target=read)
+            reader.start()
+            wait_for_lock(operator)
+        reader.join()
+        renamer.execute(f"ALTER SCHEMA sick_away RENAME TO {NAME}")
+    assert isinstance(outcome[0], SchemaMissing), outcome
+
+
+def wait_for_lock(operator: Any) -> None:
+    """Until some session waits for the marker."""
+    sql = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = %s::regclass)"
+    deadline = time.monotonic() + 30
+    while not operator.execute(sql, [f"{NAME}.django_migrations"]).fetchone()[0]:
+        assert time.monotonic() < deadline

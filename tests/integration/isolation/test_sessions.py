@@ -87,6 +87,15 @@ def test_a_login_in_each_schema_is_that_schemas(ann_in_a: Client) -> None:
     assert get(replayed(ann_in_b), "stamp_a", "show") == NOTHING
 
 
+def test_one_cookie_for_the_hosts_of_all_shows_nobody_elses_session(ann_in_a: Client) -> None:
+    """A browser sends it everywhere, as the client of these tests does; a check warns of it."""
+    with override_settings(SESSION_COOKIE_DOMAIN=".localhost"):
+        get(ann_in_a, "stamp_b", "login")
+        get(ann_in_a, "stamp_b", "put")
+        assert get(ann_in_a, "stamp_b", "show") == {"user": 7, "cart": "stamp_b"}
+        assert get(ann_in_a, "stamp_a", "show") == NOTHING
+
+
 def test_a_session_that_is_first_read_inside_another_schemas_scope_is_its_own(
     ann_in_a: Client,
 ) -> None:

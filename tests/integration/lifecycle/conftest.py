@@ -1,5 +1,6 @@
 """A shop with a shared app of plans and an isolated app of items that refer to them."""
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -91,8 +92,24 @@ def beside(function: Callable[[], Any]) -> Iterator[Any]:
 
 @contextmanager
 def holding(url: str, statement: str) -> Iterator[psycopg.Connection[Any]]:
-    """Keep the locks of *statement* in an open transaction of somebody else."""
+    """Keep the locks of *statement* in an open transaction of somebody else, until ``rollback()``."""
     with psycopg.connect(url) as other:
         other.execute(statement)
         yield other
         other.rollback()
+
+
+def pass_while_others_wait(url: str, table: str, wanted: str) -> None:
+    """Get what *wanted* takes, three times while somebody waits for an exclusive lock on *table*."""
+    waiting = (
+        f"SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = to_regclass('{table}')"
+    )
+    with psycopg.connect(url, autocommit=True) as visitor:
+        visitor.execute("SET statement_timeout = '5s'")
+        passed = 0
+        deadline = time.monotonic() + 30
+        while passed < 3:
+            assert time.monotonic() < deadline
+            if visitor.execute(waiting).fetchone() != (0,):
+                visitor.execute(wanted)
+                passed += 1

@@ -30,6 +30,7 @@ from appschema.provisioning import (
     deactivate_schema,
     drop_schema,
     remove_public_name,
+    undrop_schema,
 )
 from appschema.resolver import resolve
 from tests.integration.fleet.conftest import Site
@@ -57,7 +58,10 @@ def visit_async() -> HttpResponse:
     async def ask() -> HttpResponse:
         request: ASGIRequest = AsyncRequestFactory().get("/")
         request.META["HTTP_HOST"] = HOST
-        return await FqdnMiddleware(aview)(request)  # type: ignore[misc,return-value]
+        middleware: Any = FqdnMiddleware(aview)
+        answer = await middleware(request)
+        assert isinstance(answer, HttpResponse)
+        return answer
 
     return asyncio.run(ask())
 
@@ -101,8 +105,6 @@ def test_without_a_notice_it_is_as_unknown(acme: Site):
 
 
 def test_the_notice_of_a_dropped_schema_is_not_shown_and_comes_back_with_it(acme: Site):
-    from appschema.provisioning import undrop_schema
-
     deactivate_schema("acme", NOTICE)
     drop_schema("acme")
     with pytest.raises(NoSchemaError) as raised:

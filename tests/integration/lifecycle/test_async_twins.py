@@ -107,7 +107,7 @@ def test_it_belongs_to_the_transaction_around_it(shop: Site):
 
 
 def test_many_at_once_are_made_one_after_the_other(shop: Site):
-    async def many() -> list[Any]:
+    async def many() -> Any:
         calls = [anew_schema(f"acme{n % 3}", f"{n}.example.com") for n in range(6)]
         return await asyncio.gather(*calls, return_exceptions=True)
 

@@ -1,11 +1,13 @@
 """A dropped schema can be had back; a purged one is gone, whatever happens meanwhile."""
 
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import psycopg
 import pytest
 from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.models import ProtectedError
 from django.db.transaction import TransactionManagementError
@@ -40,7 +42,14 @@ from appschema.provisioning import (
 )
 from appschema.resolver import resolve
 from tests.integration.fleet.conftest import Site, create, migration, model
-from tests.integration.lifecycle.conftest import Told, add_item, beside, holding, items
+from tests.integration.lifecycle.conftest import (
+    Told,
+    add_item,
+    beside,
+    holding,
+    items,
+    pass_while_others_wait,
+)
 
 
 def age(name: str, **since: int) -> None:
@@ -227,15 +236,15 @@ def test_the_next_purge_finishes_it_whatever_its_grace(half_purged: Site):
 
 
 def test_two_purges_at_once_do_not_hinder_each_other(half_purged: Site):
-    outcomes = []
+    errors: list[BaseException | None] = [None]
     with beside(lambda: purge_schema("acme")) as other:
         try:
-            outcomes.append(purge_schema("acme"))
+            purge_schema("acme")
         except UnknownSchema as error:  # the other one was the last
-            outcomes.append(error)
-        outcomes.append(other.exception())
-    assert None in outcomes
-    assert all(each is None or isinstance(each, UnknownSchema) for each in outcomes), outcomes
+            errors = [error]
+        errors.append(other.exception())
+    assert None in errors
+    assert all(isinstance(each, UnknownSchema | None) for each in errors), errors
     assert not Schema.objects.exists()
 
 
@@ -271,6 +280,9 @@ def test_it_is_not_purged_while_rows_of_others_protect_it(site: Site):
     before = site.snapshot()
     with pytest.raises(ProtectedError):
         purge_schema("acme", now=True)
+    for words in (["purgeschemas", "acme"], ["dropschema", "acme"]):
+        with pytest.raises(CommandError, match=r"^Cannot delete some instances of model 'Schema'"):
+            call_command(*words, "--now", "--no-input", stderr=StringIO())
     bill.delete()
     with schema_context("globex"):
         page = model("diary.Page").objects.create(of=row)
@@ -292,20 +304,12 @@ def test_a_purge_waits_for_readers_of_shared_tables_and_holds_up_none(shop: Site
         purge_schema("acme", now=True)
 
     with holding(shop.url, "SELECT * FROM plans_plan") as reader:
-        with beside(purging) as other, psycopg.connect(shop.url, autocommit=True) as visitor:
-            visitor.execute("SET statement_timeout = '5s'")
-            waiting = (
-                "SELECT count(*) FROM pg_locks WHERE NOT granted"
-                " AND relation = 'plans_plan'::regclass"
-            )
-            rounds = 0
-            while rounds < 3:
-                if visitor.execute(waiting).fetchone() != (0,):
-                    # Somebody wants it for himself now; we come after him and are served soon.
-                    visitor.execute("SELECT count(*) FROM plans_plan")
-                    rounds += 1
+        with beside(purging) as other:
+            try:
+                pass_while_others_wait(shop.url, "plans_plan", "SELECT count(*) FROM plans_plan")
                 assert not other.done()
-            reader.rollback()
+            finally:
+                reader.rollback()
             assert other.result(30) is None
     assert not Schema.objects.exists()
 
@@ -333,6 +337,40 @@ def test_waiting_shortly_ends_with_the_purge(shop: Site):
         purge_schema("acme", now=True)
         cursor.execute("SHOW lock_timeout")
         assert cursor.fetchone() == ("0",)
+
+
+def test_in_one_transaction_with_rows_that_were_just_written(shop: Site):
+    shop.new("acme")
+    plan = model("plans.Plan").objects.create()
+    before = shop.snapshot()
+    with transaction.atomic():
+        add_item("acme", plan=plan)
+        drop_schema("acme")
+        purge_schema("acme", now=True)
+        transaction.set_rollback(True)
+    assert shop.snapshot() == before
+    with transaction.atomic():
+        add_item("acme", plan=plan)
+        drop_schema("acme")
+        purge_schema("acme", now=True)
+    assert not Schema.objects.exists()
+
+
+def test_others_may_refer_to_the_row_meanwhile(site: Site):
+    site.app(
+        "billing",
+        migration(
+            create("Bill", '("of", models.ForeignKey("appschema.Schema", models.CASCADE))'),
+            depends=[("appschema", "0001_initial")],
+        ),
+    )
+    site.place(shared=["billing"])
+    site.migrate()
+    row = site.new("acme")
+    with transaction.atomic():
+        deactivate_schema("acme")
+        insert = "INSERT INTO billing_bill (id, title, of_id) VALUES (1, '', {})"
+        site.rows(f"SET statement_timeout = '5s'; {insert.format(row.pk)}")
 
 
 ALL_KINDS = """

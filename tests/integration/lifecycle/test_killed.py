@@ -22,7 +22,7 @@ import pytest
 from django.db import DatabaseError, connection
 
 from appschema.exceptions import UnknownSchema, WrongState
-from appschema.fleet.findings import find_all
+from appschema.fleet.look import find_all
 from appschema.fleet.selection import read_selection
 from appschema.models import Schema
 from appschema.provisioning import (

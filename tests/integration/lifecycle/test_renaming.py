@@ -4,7 +4,6 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
-import psycopg
 import pytest
 from django.core.files.base import ContentFile
 from django.db import connection, transaction
@@ -24,7 +23,14 @@ from appschema.models import RetiredName, Schema
 from appschema.provisioning import new_schema, patience, rename_schema
 from appschema.resolver import resolve
 from tests.integration.fleet.conftest import Site, model
-from tests.integration.lifecycle.conftest import Told, add_item, beside, holding, items
+from tests.integration.lifecycle.conftest import (
+    Told,
+    add_item,
+    beside,
+    holding,
+    items,
+    pass_while_others_wait,
+)
 
 
 def test_schema_and_row_have_the_new_name_and_everything_is_there(shop: Site, told: Told):
@@ -105,21 +111,14 @@ def test_a_name_in_the_path_of_all_schemas_or_of_the_login_is_refused(shop: Site
 def test_it_waits_for_a_transaction_that_uses_the_schema_and_holds_up_none(shop: Site):
     shop.new("acme")
     enters = "LOCK TABLE ONLY acme.django_migrations IN ACCESS SHARE MODE"
-    waiting = (
-        "SELECT count(*) FROM pg_locks WHERE NOT granted"
-        " AND relation = to_regclass('acme.django_migrations')"
-    )
     with holding(shop.url, enters) as user:
         with beside(lambda: rename_schema("acme", "other")) as renaming:
-            with psycopg.connect(shop.url, autocommit=True) as visitor:
-                visitor.execute("SET statement_timeout = '5s'")
-                rounds = 0
-                while rounds < 3:
-                    if visitor.execute(waiting).fetchone() != (0,):
-                        visitor.execute(f"BEGIN; {enters}; COMMIT")
-                        rounds += 1
-                    assert not renaming.done()
-            user.rollback()
+            try:
+                enter = f"BEGIN; {enters}; COMMIT"
+                pass_while_others_wait(shop.url, "acme.django_migrations", enter)
+                assert not renaming.done()
+            finally:
+                user.rollback()
             assert renaming.result(30).name == "other"
 
 

@@ -16,7 +16,6 @@ from django.db import ProgrammingError, connection, transaction
 from django.test import override_settings
 
 from appschema import schema_context
-from appschema.backends.roles import DatabaseRoles, drop_roles_of_gone_database
 from appschema.context import as_owner
 from appschema.exceptions import RoleError, RoleMissing
 from appschema.names import role_name
@@ -29,6 +28,8 @@ from appschema.provisioning import (
     rename_schema,
     undrop_schema,
 )
+from appschema.roles.database import DatabaseRoles, drop_roles_of_gone_database
+from appschema.roles.faults import find_faults
 from appschema.testing import remove_schema
 from tests.integration.roles.conftest import (
     NUMBER,
@@ -93,7 +94,7 @@ def test_a_schema_is_renamed_with_its_role(migrated):
     assert roles_of(migrated) == {*OF_DATABASE, "other"}
     add_note("other", "y")
     with as_owner():
-        assert list(DatabaseRoles(connection).faults(["other"])) == []
+        assert not find_faults(connection, ["other"])
 
 
 def test_a_spare_is_claimed_with_its_role(migrated):
@@ -377,7 +378,7 @@ def test_another_login_may_be_allowed_the_roles_and_has_nothing_by_itself(migrat
             add_note("acme")
             with schema_context("acme"), as_owner(), pytest.raises(ProgrammingError):
                 Note.objects.count()
-            assert not list(DatabaseRoles(connection).faults(["acme"]))
+            assert not find_faults(connection, ["acme"])
         with superuser(migrated) as admin:
             admin.execute(f"SET SESSION AUTHORIZATION {web}")
             for table in ("acme.notes_note", "public.plans_plan", "public.tags_tag"):
@@ -396,6 +397,28 @@ def test_a_login_has_no_rights_of_a_schema_by_its_membership(migrated):
         admin.execute(f'SET SESSION AUTHORIZATION "{login}"')
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             admin.execute("SELECT * FROM acme.notes_note")
+
+
+def test_the_rights_on_shared_tables_are_no_role_to_take(migrated):
+    if connection.pg_version < 160000:  # type: ignore[attr-defined]
+        pytest.skip("Before PostgreSQL 16 whoever inherits from a role may take it.")
+    new_schema("acme", "acme.test")
+    shared, acme = role("@shared", migrated), role("acme", migrated)
+    login = '"' + connection.settings_dict["USER"] + '"'
+
+    def take() -> None:
+        with superuser(migrated) as admin:
+            admin.execute(f"SET SESSION AUTHORIZATION {acme}")
+            admin.execute(f"SET ROLE {shared}")
+
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        take()
+    # As a fleet of before has it.
+    run(f"GRANT {shared} TO {acme} WITH SET TRUE GRANTED BY {login}", migrated)
+    take()
+    enable()
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        take()
 
 
 @pytest.mark.parametrize(
@@ -472,6 +495,21 @@ def test_a_schema_that_its_role_cannot_see_is_not_passed_over_for_public(migrate
         with schema_context("acme"), connection.cursor() as cursor:
             with pytest.raises(ProgrammingError, match="permission denied for schema acme"):
                 cursor.execute(sql)
+
+
+@pytest.mark.parametrize("again", ["", "; CREATE SCHEMA acme CREATE TABLE tags_tag (id int)"])
+def test_after_a_rename_by_hand_in_mid_transaction_the_role_refuses_the_next_statement(
+    migrated, again
+):
+    """Without roles it would see public's rows, or those of a schema that has the name by then."""
+    new_schema("acme", "acme.test")
+    with schema_context("public"):
+        Tag.objects.create(label="public's")
+    with schema_context("acme"), transaction.atomic():
+        assert not Tag.objects.exists()
+        run(f"ALTER SCHEMA acme RENAME TO away{again}", migrated)
+        with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
+            Tag.objects.exists()
 
 
 def test_flush_empties_all_and_keeps_the_rights(migrated):

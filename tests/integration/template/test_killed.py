@@ -20,7 +20,7 @@ from django.test import override_settings
 from appschema import schema_context
 from appschema.catalog import compare, read_schema
 from appschema.exceptions import SchemaExists
-from appschema.fleet.findings import find_all
+from appschema.fleet.look import find_all
 from appschema.fleet.selection import read_selection
 from appschema.models import Schema
 from appschema.provisioning import clone_schema, compile_template, new_schema, refill_spares

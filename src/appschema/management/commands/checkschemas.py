@@ -11,8 +11,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections
 from psycopg import errors
 
-from appschema.fleet.finding import ERROR, Finding
-from appschema.fleet.findings import find_all
+from appschema.fleet.look import find_all
+from appschema.fleet.look.finding import ERROR, Finding
 from appschema.fleet.selection import read_selection
 from appschema.router import is_ours
 

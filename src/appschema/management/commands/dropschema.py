@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS
+from django.db.models import ProtectedError, RestrictedError
 
 from appschema.conf import get_config
 from appschema.provisioning import drop_schema, purge_schema
@@ -36,7 +37,7 @@ class Command(BaseCommand):
         assert row.dropped is not None
         due = row.dropped + get_config().drop_grace
         if options["now"]:
-            purge_schema(name, now=True, using=using)
+            self._purge(name, using)
         if options["json"]:
             told = {"name": name, "purged": options["now"], "dropped": row.dropped.isoformat()}
             told["due"] = None if options["now"] else due.isoformat()
@@ -44,6 +45,14 @@ class Command(BaseCommand):
         elif options["verbosity"] > 0:
             end = "." if options["now"] else self._say_until(name, f"{due:%Y-%m-%d %H:%M}")
             self.stdout.write(self.style.SUCCESS(f"Dropped schema {name}{end}"))
+
+    def _purge(self, name: str, using: str) -> None:
+        try:
+            purge_schema(name, now=True, using=using)
+        except (ProtectedError, RestrictedError) as error:
+            raise CommandError(
+                f"{error.args[0]} Schema {name!r} is dropped, and was not purged."
+            ) from error
 
     def _say_until(self, name: str, due: str) -> str:
         return (

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS
+from django.db.models import ProtectedError, RestrictedError
 
 from appschema.fleet.execute import Result
 from appschema.fleet.report import raise_for_failures
@@ -67,6 +68,8 @@ class Command(BaseCommand):
 
         try:
             raise_for_failures(tell(), self.stderr.write)
+        except (ProtectedError, RestrictedError) as error:
+            raise CommandError(str(error.args[0])) from error
         finally:
             if options["json"]:
                 self.stdout.write(json.dumps([_describe(result) for result in told]))

@@ -8,7 +8,6 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from appschema.backends.roles import DatabaseRoles
 from appschema.conf import get_config
 from appschema.context import as_owner
 from appschema.exceptions import RoleError
@@ -17,6 +16,8 @@ from appschema.fleet.origins import drop_spares
 from appschema.fleet.report import raise_for_failures
 from appschema.fleet.run import run_each
 from appschema.fleet.selection import select_schemas
+from appschema.roles.database import DatabaseRoles
+from appschema.roles.faults import find_faults
 from appschema.router import is_ours
 
 
@@ -56,7 +57,7 @@ class Command(BaseCommand):
             self._disable(roles, names)
 
     def _check(self, roles: DatabaseRoles, names: list[str]) -> None:
-        faults = list(roles.faults(names))
+        faults = find_faults(roles.connection, names)
         for fault in faults:
             self.stderr.write(fault)
         if faults:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from appschema.fleet.origins import own_schemas, read_digests, read_own_digest
 from appschema.models import Spare, Template
 from appschema.names import is_own_name, quote_identifier
 
 from .finding import Finding, error, warning
-from .origins import own_schemas, read_digests, read_own_digest
 
 
 def find_origins(using: str, present: Collection[str]) -> Iterator[Finding]:
