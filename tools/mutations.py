@@ -278,7 +278,7 @@ MUTATIONS = (
     # Provisioning and migrations.
     Mutation(
         "an existing schema is never taken over",
-        "provisioning/create.py",
+        "provisioning/migrated.py",
         'f"CREATE SCHEMA {quote_identifier(name)} {table}"',
         'f"CREATE SCHEMA IF NOT EXISTS {quote_identifier(name)}"',
         "tests/integration/fleet/test_provisioning.py",
@@ -328,8 +328,8 @@ MUTATIONS = (
     Mutation(
         "who waits for a lock gives way soon",
         "provisioning/patience.py",
-        'LOCK_TIMEOUT = "100ms"',
-        'LOCK_TIMEOUT = "0"',
+        "LOCK_TIMEOUT = 0.1",
+        "LOCK_TIMEOUT = 0.0",
         f"{LIFECYCLE}/test_dropping.py",
     ),
     Mutation(
@@ -338,6 +338,41 @@ MUTATIONS = (
         "IN ACCESS EXCLUSIVE MODE",
         "IN ACCESS SHARE MODE",
         f"{LIFECYCLE}/test_renaming.py",
+    ),
+    Mutation(
+        "a template that lags is not copied",
+        "provisioning/sources.py",
+        "elif is_at_head(template, using):",
+        "elif True:",
+        "tests/integration/template/test_template.py",
+    ),
+    Mutation(
+        "a stale spare is given to nobody",
+        "provisioning/spares.py",
+        "if spare is None or read_own_digest(spare.schema_name, using=using) != template.records:",
+        "if spare is None:",
+        "tests/integration/template/test_spares.py",
+    ),
+    Mutation(
+        "no schema is made while migrate changes what it would be made of",
+        "provisioning/locks.py",
+        "pg_advisory_xact_lock_shared(%s)",
+        "%s",
+        "tests/integration/template/test_beside_others.py",
+    ),
+    Mutation(
+        "a migration that is under way is no part of a clone",
+        "provisioning/clone.py",
+        'cursor.execute(f"LOCK TABLE {listed} IN SHARE MODE")',
+        'cursor.execute(f"LOCK TABLE {listed} IN ACCESS SHARE MODE")',
+        "tests/integration/template/test_cloning.py",
+    ),
+    Mutation(
+        "a customer has no name of our own",
+        "provisioning/register.py",
+        "if is_own_name(name) or name == config.template:",
+        "if name is None:",
+        "tests/integration/template/test_template.py",
     ),
     Mutation(
         "migrate refuses while isolated tables stand in public",

@@ -122,6 +122,23 @@ FAULTS = {
         "ALTER SCHEMA acme RENAME TO acme2",
         {("error", "schema-missing", "acme"), ("warning", "unregistered", "acme2")},
     ),
+    "the template is dropped": (
+        "DROP SCHEMA appschema_template CASCADE",
+        {("error", "template-missing", "appschema_template")},
+    ),
+    "a migration is recorded by hand": (
+        "INSERT INTO public.django_migrations (app, name, applied) VALUES ('plans', 'x', now())",
+        {("error", "template-lag", "appschema_template")},
+    ),
+    "the row of the template is lost": (
+        "DELETE FROM public.appschema_template",
+        {("warning", "leftover", "appschema_template")},
+    ),
+    "a spare is dropped": (
+        """INSERT INTO public.appschema_spare (schema_name, records, created)
+        SELECT 'appschema_spare_1', records, now() FROM public.appschema_template""",
+        {("warning", "spare-stale", "appschema_spare_1")},
+    ),
     "a schema is dropped and made anew": (
         "DROP SCHEMA acme CASCADE; CREATE SCHEMA acme",
         {("error", "marker-missing", "acme")},
@@ -183,7 +200,7 @@ FAULTS = {
     ),
     "public lags": (
         "DELETE FROM django_migrations WHERE app = 'plans'",
-        {("warning", "lag", "public")},
+        {("warning", "lag", "public"), ("error", "template-lag", "appschema_template")},
     ),
     "an isolated table is left in public": (
         "CREATE TABLE public.notes_note (id int)",

@@ -6,6 +6,7 @@ migrations that this process knows: while a deploy is under way older code makes
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,10 +78,23 @@ def drop_own_schema(schema_name: str, *, using: str) -> None:
         cursor.execute(f"DROP SCHEMA IF EXISTS {quote_identifier(schema_name)} CASCADE")
 
 
+def own_schemas(using: str) -> list[str]:
+    """Return the names of the template and of the spares, as the registry has them."""
+    if not has_tables(using):
+        return []
+    with schema_context(PUBLIC), as_owner():
+        return [
+            *Template.objects.using(using).values_list("schema_name", flat=True),
+            *Spare.objects.using(using).values_list("schema_name", flat=True),
+        ]
+
+
 def _ask(sql: str, using: str) -> Any:
+    connection = connections[using]
+    # A transaction goes on without the schema. None is begun: a pooler may refuse that.
+    savepoint = transaction.atomic(using=using) if connection.in_atomic_block else nullcontext()
     try:
-        # The transaction goes on without the schema.
-        with transaction.atomic(using=using), connections[using].cursor() as cursor:
+        with savepoint, connection.cursor() as cursor:
             cursor.execute(sql)
             return cursor.fetchone()
     except ProgrammingError as error:

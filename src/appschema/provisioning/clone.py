@@ -84,24 +84,38 @@ def clone_schema(
 
 def _read(cursor: Any, source: str, *, with_data: bool) -> Script:
     """Return the script of the source, which stays as it is until the commit."""
-    marker = f"{quoted(source)}.{quoted(MARKER_TABLE)}"
-    try:
-        cursor.execute(f"LOCK TABLE ONLY {marker} IN ACCESS SHARE MODE")
-    except ProgrammingError as error:
-        if isinstance(error.__cause__, errors.UndefinedTable | errors.InvalidSchemaName):
-            raise SchemaMissing(source) from error
-        raise
+    # Before anything is read: a migration that is under way would be seen in part. And in a
+    # transaction that others have begun each statement sees what is committed by then: a row in one table
+    # could refer to one that was not there when the other was copied.
+    _hold(cursor, source, _tables_of(cursor, source) if with_data else [])
     snapshot = read_schema(cursor, source)
     tables = [each.name for each in snapshot.tables if each.has_rows]
     if not with_data:
         tables = [name for name in tables if name in _tables_of_a_new_schema()]
-    else:
-        # In a transaction that others have begun each statement sees what is committed by then: a row
-        # in one table could refer to one that was not there when the other was copied.
-        listed = ", ".join(f"ONLY {quoted(source)}.{quoted(name)}" for name in tables)
-        cursor.execute(f"LOCK TABLE {listed} IN SHARE MODE")
     rows = (*_rows(snapshot, source, tables), *_values(snapshot, source, tables, all_of=with_data))
     return write_schema(snapshot, rows)
+
+
+def _tables_of(cursor: Any, source: str) -> list[str]:
+    cursor.execute(
+        "SELECT relname FROM pg_depend AS d JOIN pg_class AS c ON c.oid = d.objid"
+        " WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_class'::regclass"
+        " AND d.refobjid = (SELECT oid FROM pg_namespace WHERE nspname = %s) AND relkind = 'r'"
+        " ORDER BY relname",
+        [source],
+    )
+    return [name for (name,) in cursor.fetchall() if name != MARKER_TABLE]
+
+
+def _hold(cursor: Any, source: str, tables: list[str]) -> None:
+    """Let nobody write to these tables and to the records of migrations, which migrations do last."""
+    listed = ", ".join(f"ONLY {quoted(source)}.{quoted(name)}" for name in (*tables, MARKER_TABLE))
+    try:
+        cursor.execute(f"LOCK TABLE {listed} IN SHARE MODE")
+    except ProgrammingError as error:
+        if isinstance(error.__cause__, errors.UndefinedTable | errors.InvalidSchemaName):
+            raise SchemaMissing(source) from error
+        raise
 
 
 def _tables_of_a_new_schema() -> set[str]:

@@ -19,6 +19,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import errors
 
 from appschema.exceptions import SchemaBusy
+from appschema.models import Template
+from appschema.names import quote_identifier
 
 from .patience import PATIENCE, PAUSE
 
@@ -34,7 +36,14 @@ def keep_migrate_out(using: str) -> None:
     """
     try:
         with connections[using].cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [_MIGRATE])
+            cursor.execute(
+                "SELECT current_setting('transaction_isolation'), pg_advisory_xact_lock_shared(%s)",
+                [_MIGRATE],
+            )
+            isolation, _ = cursor.fetchone()
+            if isolation != "read committed":
+                # What it sees may be older than the lock: PostgreSQL refuses a row that has changed since.
+                cursor.execute(f"SELECT FROM {quote_identifier(Template._meta.db_table)} FOR SHARE")
     except OperationalError as error:
         if not isinstance(error.__cause__, errors.LockNotAvailable | errors.DeadlockDetected):
             raise

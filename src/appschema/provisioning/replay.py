@@ -56,7 +56,7 @@ def send_bare(connection: BaseDatabaseWrapper, text: str) -> None:
         without_envelope(psycopg_connection),
         psycopg_connection.cursor() as cursor,
     ):
-        cursor.execute(text)
+        cursor.execute(text, prepare=False)
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from django.db.transaction import TransactionManagementError
 from appschema import schema_context
 from appschema.catalog import Script, read_rows, read_schema, write_schema
 from appschema.names import PUBLIC
-from appschema.provisioning import drop_schema, new_schema
+from appschema.provisioning import new_schema
+from appschema.testing import remove_schema
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -19,7 +20,7 @@ def acme():
     yield
     with schema_context(PUBLIC), connection.cursor() as cursor:
         cursor.execute("DROP SCHEMA IF EXISTS globex CASCADE")
-    drop_schema("acme")
+    remove_schema("acme")
 
 
 def copy(source: str, name: str) -> Script:

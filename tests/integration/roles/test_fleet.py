@@ -21,8 +21,10 @@ from appschema.exceptions import RoleError, RoleMissing
 from appschema.names import role_name
 from appschema.provisioning import (
     adopt_schema,
+    clone_schema,
     drop_schema,
     new_schema,
+    refill_spares,
     rename_schema,
     undrop_schema,
 )
@@ -93,6 +95,47 @@ def test_a_schema_is_renamed_with_its_role(migrated):
     add_note("other", "y")
     with as_owner():
         assert not find_faults(connection, ["other"])
+
+
+def test_a_spare_is_claimed_with_its_role(migrated):
+    with override_settings(APPSCHEMA_SPARES=2):
+        assert refill_spares() == 2
+    assert len(roles_of(migrated)) == len(OF_DATABASE) + 2
+    run(left_role(migrated, "acme"), migrated)
+    new_schema("acme", "acme.test")
+    assert "acme" in roles_of(migrated)
+    assert len(roles_of(migrated)) == len(OF_DATABASE) + 2
+    add_note("acme")
+    with as_owner():
+        assert not find_faults(connection, ["acme"])
+    remove_schema("acme")
+    refill_spares()
+    assert roles_of(migrated) == OF_DATABASE
+
+
+def test_a_spare_from_before_the_roles_gets_one_when_it_is_claimed(database):
+    with override_settings(APPSCHEMA_ROLES=False, APPSCHEMA_SPARES=1):
+        make_fleet_without_roles(())
+        refill_spares()
+    enable()
+    new_schema("acme", "acme.test")
+    add_note("acme")
+    with as_owner():
+        assert not find_faults(connection, ["acme"])
+
+
+def test_a_clone_has_a_role_of_its_own(migrated):
+    new_schema("acme", "acme.test")
+    add_note("acme")
+    clone_schema("acme", "copy", "copy.test", with_data=True)
+    add_note("copy", "y")
+    counts = []
+    for name in ("acme", "copy"):
+        with schema_context(name):
+            counts.append(Note.objects.count())
+    assert counts[1] == counts[0] + 1
+    with as_owner():
+        assert not find_faults(connection, ["acme", "copy"])
 
 
 def test_a_schema_that_is_dropped_and_had_back_keeps_its_role(migrated):

@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.apps import AppConfig, apps
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models.signals import post_migrate
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
 from django.urls import path
+from psycopg import IsolationLevel
 
 from appschema import current_schema, schema_context
 from appschema.exceptions import SchemaBusy
@@ -59,7 +60,7 @@ def test_other_threads_serve_on_and_the_app_registry_is_as_it_was(site: Site, te
         try:
             while not done.is_set() or not count:
                 assert client.get("/items/").content == b"one"
-                assert apps.get_model("shop.Item") is item
+                assert model("shop.Item") is item
                 assert apps.app_configs is configs
                 assert settings.INSTALLED_APPS is installed
                 count += 1
@@ -72,7 +73,7 @@ def test_other_threads_serve_on_and_the_app_registry_is_as_it_was(site: Site, te
         ThreadPoolExecutor(2) as pool,
     ):
         item, configs, installed = (
-            apps.get_model("shop.Item"),
+            model("shop.Item"),
             apps.app_configs,
             settings.INSTALLED_APPS,
         )
@@ -229,4 +230,24 @@ def test_a_schema_that_waits_for_migrate_is_made_of_the_new_version(shop: Site):
             go_on.set()
             making.result(timeout=30)
         migrating.result(timeout=60)
+    assert shop.records("acme") == ["shop.0001_first", "shop.0002_price"]
+
+
+def test_a_transaction_that_sees_the_old_version_makes_no_schema_of_it(shop: Site):
+    """With REPEATABLE READ what it sees may be older than the lock."""
+    level = connection.settings_dict["OPTIONS"]
+    connection.close()
+    level["isolation_level"] = IsolationLevel.REPEATABLE_READ
+    try:
+        with transaction.atomic():
+            assert Schema.objects.count() == 0
+            shop.add("shop", "0002_price", PRICE)
+            with beside(shop.migrate) as migrating:
+                migrating.result(timeout=60)
+            with pytest.raises(OperationalError, match="could not serialize access"):
+                shop.new("acme")
+        shop.new("acme")
+    finally:
+        connection.close()
+        del level["isolation_level"]
     assert shop.records("acme") == ["shop.0001_first", "shop.0002_price"]

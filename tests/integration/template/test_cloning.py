@@ -2,7 +2,9 @@
 
 import asyncio
 import io
+import time
 
+import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connection, transaction
@@ -19,7 +21,7 @@ from appschema.exceptions import (
 from appschema.models import Schema
 from appschema.provisioning import aclone_schema, clone_schema, drop_schema
 from tests.integration.fleet.conftest import Site, create, migration, model
-from tests.integration.lifecycle.conftest import Told, add_item, holding, items, told  # noqa: F401
+from tests.integration.lifecycle.conftest import Told, add_item, beside, holding, items, told  # noqa: F401
 from tests.integration.template.conftest import TEMPLATE, open_shop
 
 
@@ -163,3 +165,24 @@ def test_rows_refer_to_the_same_shared_rows(acme: Site):
     add_item("acme", "three", plan=plan)
     clone(with_data=True)
     assert acme.rows("SELECT plan_id FROM copy.shop_item WHERE title = 'three'") == [(plan.pk,)]
+
+
+def test_a_migration_that_is_under_way_is_waited_for(acme: Site):
+    """Else the clone could have the record of a migration, and not the column that it made."""
+    with psycopg.connect(acme.url) as migrating:
+        migrating.execute("ALTER TABLE acme.shop_item ADD price int")
+        migrating.execute(
+            "INSERT INTO acme.django_migrations (app, name, applied) VALUES ('shop', '0002_price', now())"
+        )
+        with beside(clone) as cloning:
+            wait_for(acme, "SELECT 1 FROM pg_locks WHERE mode = 'ShareLock' AND NOT granted")
+            migrating.commit()
+            cloning.result(timeout=30)
+    assert is_like("copy", "acme", rows=False)
+    assert acme.records("copy") == ["shop.0001_first", "shop.0002_price"]
+
+
+def wait_for(shop: Site, statement: str) -> None:
+    deadline = time.monotonic() + 30
+    while not shop.rows(statement):
+        assert time.monotonic() < deadline

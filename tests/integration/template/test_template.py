@@ -246,6 +246,20 @@ def test_neither_the_registry_nor_the_fleet_know_it(shop: Site):
         call_command("inschema", TEMPLATE, "check")
 
 
+def test_plans_checks_and_pruning_reach_it(shop: Site):
+    shop.add("shop", "0002_price", ANOTHER_FIELD)
+    assert f"Planned operations in {TEMPLATE}:" in shop.migrate("--plan")
+    shop.migrate()
+    shop.rows(
+        f"INSERT INTO {TEMPLATE}.django_migrations (app, name, applied) VALUES ('shop', '0000_old', now())"
+    )
+    with pytest.raises(TemplateLags):
+        shop.new("acme")
+    shop.migrate("shop", "--prune")
+    shop.new("acme")
+    assert shop.records("acme") == ["shop.0001_first", "shop.0002_price"]
+
+
 # -- lag ----------------------------------------------------------------------------------------
 
 

@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from appschema.fleet.origins import has_tables, read_digests, read_own_digest
+from appschema.fleet.origins import own_schemas, read_digests, read_own_digest
 from appschema.models import Spare, Template
 from appschema.names import is_own_name, quote_identifier
 
 from .finding import Finding, error, warning
 
 
-def own_schemas(using: str) -> set[str]:
-    """Return the names of the schemas that are the template or a spare, as the registry has them."""
-    if not has_tables(using):
-        return set()
-    names = [
-        *Template.objects.using(using).values_list("schema_name", flat=True),
-        *Spare.objects.using(using).values_list("schema_name", flat=True),
-    ]
-    return set(names)
-
-
 def find_origins(using: str, present: Collection[str]) -> Iterator[Finding]:
     """Yield what would keep new schemas from being made; *present* are the database's schemas."""
-    known = own_schemas(using)
+    known = set(own_schemas(using))
     yield from _leftovers(set(present) - known)
     if not known:
         return

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from appschema.conf import get_config
+from appschema.fleet.origins import own_schemas
 from appschema.models import Schema
 from appschema.names import MARKER_TABLE, PUBLIC, is_own_name, quote_identifier
 
 from .finding import Finding, error, warning
 from .inspection import Inspection
-from .origins import own_schemas
 
 
 def find_schemas(look: Inspection) -> Iterator[Finding]:
@@ -74,7 +74,7 @@ def find_registry(look: Inspection) -> Iterator[Finding]:
 def find_unregistered(look: Inspection) -> Iterator[Finding]:
     config = get_config()
     ours = {*look.rows, PUBLIC, *config.default_path, config.extensions_schema}
-    ours |= own_schemas(look.using)
+    ours.update(own_schemas(look.using))
     for each in look.namespaces.values():
         # What lacks the marker was never one of ours, and is left alone.
         if each.name in ours or is_own_name(each.name):

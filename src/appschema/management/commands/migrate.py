@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from typing import Any
 
 from django.apps import apps
@@ -14,6 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from appschema.context import as_owner
 from appschema.fleet.execute import Result, make_plan, migrate_schema
 from appschema.fleet.misplaced import refuse_misplaced_tables
+from appschema.fleet.origins import own_schemas
 from appschema.fleet.plan import Request, SchemaPlan
 from appschema.fleet.prune import prune_records
 from appschema.fleet.receivers import load_receivers
@@ -88,7 +90,11 @@ class Command(DjangoMigrate):
 
     def _names(self, connection: BaseDatabaseWrapper, selection: Selection) -> list[str]:
         schemas = select_schemas(connection.alias, selection.schemas)
-        return [PUBLIC, *schemas] if selection.public else schemas
+        if not selection.public:
+            return schemas
+        # What new schemas come from belongs to the whole.
+        origins = own_schemas(connection.alias) if selection.schemas is None else []
+        return [PUBLIC, *origins, *schemas]
 
     def _show(
         self,
@@ -119,7 +125,17 @@ class Command(DjangoMigrate):
     def _prune(
         self, connection: BaseDatabaseWrapper, request: Request, selection: Selection
     ) -> None:
-        for name in self._names(connection, selection):
+        head = self._head(connection, request)
+        with head.alone() if selection.public else nullcontext():
+            self._prune_each(connection, request, self._names(connection, selection))
+            whole = selection.schemas is None
+            results = head.compile(whole=whole) if selection.public else ()
+            raise_for_failures(results, self.stderr.write)
+
+    def _prune_each(
+        self, connection: BaseDatabaseWrapper, request: Request, names: list[str]
+    ) -> None:
+        for name in names:
             pruned, blocking = prune_records(connection, request.app_label or "", name)
             if blocking:
                 raise CommandError(
@@ -148,10 +164,13 @@ class Command(DjangoMigrate):
                 self.stdout.write("  No migrations to apply.")
             return result
 
+        head = self._head(connection, request)
+        results = migrate_fleet(connection, request, selection, act, head)
+        raise_for_failures(results, self.stderr.write)
+
+    def _head(self, connection: BaseDatabaseWrapper, request: Request) -> Head:
         def tell(sentence: str) -> None:
             if self.verbosity >= 1:
                 self.stdout.write(self.style.MIGRATE_HEADING(sentence))
 
-        head = Head(connection, request, tell)
-        results = migrate_fleet(connection, request, selection, act, head)
-        raise_for_failures(results, self.stderr.write)
+        return Head(connection, request, tell)
