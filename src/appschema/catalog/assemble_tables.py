@@ -80,8 +80,17 @@ def _relation(context: Context, row: Any, kind: str) -> dict[str, Any]:
 
 
 def columns_of(context: Context, relation: int, name: str) -> tuple[Column, ...]:
+    """Return the columns of a table, a view or a composite type."""
+    rows = context.answers.of_relation("columns", relation)
+    order = context.answers.inherited_order(relation)
+    if order != [row.name for row in rows]:
+        context.own.doubt(
+            f"table {name!r}",
+            "Its parent's columns are not its first; a copy's are, as with pg_dump.",
+        )
+    places = {each: place for place, each in enumerate(order)}
     return tuple(
-        _column(context, row, name) for row in context.answers.of_relation("columns", relation)
+        _column(context, row, name) for row in sorted(rows, key=lambda row: places[row.name])
     )
 
 
@@ -122,6 +131,7 @@ def constraint_of(context: Context, row: Any, table: str, key: Key | None = None
         column=row.column,
         is_local=row.is_local,
         is_validated=row.is_validated,
+        is_validated_apart=row.is_validated_apart,
         refers_outside=bool(row.refers_outside),
     )
     context.know("pg_constraint", row.oid, key or constraint.key)
