@@ -23,6 +23,7 @@ _STATISTICS = {"d": "ndistinct", "f": "dependencies", "m": "mcv"}
 
 
 def table_of(context: Context, row: Any) -> Table:
+    """Return a table or a partitioned table."""
     return Table(
         **_relation(context, row, "table"),
         constraints=_each(context, constraint_of, "constraints", row),
@@ -39,6 +40,7 @@ def table_of(context: Context, row: Any) -> Table:
 
 
 def view_of(context: Context, row: Any) -> View:
+    """Return a view or a materialised view."""
     definition = row.definition.strip().rstrip(";")
     return View(
         **_relation(context, row, "view"),
@@ -121,6 +123,7 @@ def _column(context: Context, row: Any, relation: str) -> Column:
 
 
 def constraint_of(context: Context, row: Any, table: str, key: Key | None = None) -> Constraint:
+    """Return a constraint of a table, or of the domain with this key."""
     where = f"constraint {row.name!r} of {table!r}"
     constraint = Constraint(
         name=row.name,
@@ -205,6 +208,7 @@ def _policy(context: Context, row: Any, table: str) -> Policy:
 
 
 def statistics_of(context: Context, row: Any) -> Statistics:
+    """Return an object of extended statistics."""
     context.know("pg_statistic_ext", row.oid, ("statistics", row.name))
     return Statistics(
         name=row.name,

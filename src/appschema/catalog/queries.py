@@ -54,6 +54,11 @@ SCHEMA = f"""
            pg_catalog.current_setting('server_version_num')::int AS version,
            pg_catalog.current_database() AS database,
            pg_catalog.obj_description(n.oid, 'pg_namespace') AS comment,
+           ARRAY(SELECT DISTINCT p.pubname::text FROM pg_catalog.pg_publication_rel AS r
+                   JOIN pg_catalog.pg_publication AS p ON p.oid = r.prpubid
+                  WHERE r.prrelid = ANY (%(relations)s::oid[])) AS publications,
+           ARRAY(SELECT pg_catalog.pg_describe_object(classoid, objoid, objsubid) FROM pg_catalog.pg_seclabel
+                  WHERE objoid = ANY (%(relations)s::oid[] || %(types)s::oid[] || %(routines)s::oid[])) AS labelled,
            {_rights("n.nspacl", "'n'", "n.nspowner")} AS rights
       FROM pg_catalog.pg_namespace AS n WHERE n.oid = %(namespace)s
 """

@@ -97,11 +97,18 @@ def test_what_is_left_as_it_is_is_told(database: Database):
         database.connection.execute("""
             CREATE SCHEMA odd; CREATE TABLE odd.t (a int UNIQUE, b text DEFAULT 'odd');
             CREATE FUNCTION odd.f() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN 'odd'; END $$;
-            CREATE PUBLICATION p FOR TABLES IN SCHEMA odd;
+            CREATE PUBLICATION p FOR TABLES IN SCHEMA odd; CREATE PUBLICATION q FOR TABLE odd.t;
             UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'odd.t_a_key'::regclass""")
         doubts = {each.where: each.text for each in database.read("odd").doubts}
-    assert set(doubts) == {"column 'b' of 't'", "function f()", "index 't_a_key'", "the schema"}
-    assert "publication" in doubts["the schema"]
+    assert set(doubts) == {
+        "column 'b' of 't'",
+        "function f()",
+        "index 't_a_key'",
+        "the schema",
+        "the tables",
+    }
+    assert "publication p" in doubts["the schema"]
+    assert "publication q" in doubts["the tables"]
 
 
 def test_functions_of_a_renamed_schema_name_the_new_one(database: Database):
