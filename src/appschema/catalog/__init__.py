@@ -10,13 +10,16 @@
 * ``read_rows(cursor, snapshot)`` -> statements for all rows and for the values of sequences.
 * ``write_schema(snapshot, rows=())`` -> ``Script``; ``.render(schema_name, role=None)`` is the
   SQL, ``.dumps()`` and ``Script.loads(text)`` keep it. ``.with_rows(rows)`` exchanges the rows.
+* ``compare(one, other)`` -> ``Difference`` after ``Difference``, each a sentence.
 * ``functions_naming_schema(snapshot)`` -> ``Script`` to be sent after ALTER SCHEMA ... RENAME.
 * ``snapshot.doubts`` tells what may name the schema and is left as it is in a copy.
 
-Nothing here knows of models or settings. The texts that are made set the search path and other
+Nothing here knows of models or settings. With APPSCHEMA_ROLES the caller is inside ``as_owner()``,
+as with everything that makes tables. The texts that are made set the search path and other
 settings for the transaction, and put them back.
 """
 
+from .compare import Difference, compare
 from .read import read_schema
 from .renamed import functions_naming_schema
 from .rows import read_rows
@@ -25,9 +28,11 @@ from .snapshot import Doubt, SchemaSnapshot
 from .write import write_schema
 
 __all__ = [
+    "Difference",
     "Doubt",
     "SchemaSnapshot",
     "Script",
+    "compare",
     "functions_naming_schema",
     "read_rows",
     "read_schema",

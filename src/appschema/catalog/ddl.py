@@ -89,7 +89,7 @@ def create_table(table: Table, defaults: Iterable[str], constraints: Iterable[Co
     columns = [
         column_of(column, column.name in with_default)
         for column in table.columns
-        if not table.of_type and (column.is_local or table.partition_bound)
+        if table.lists(column)
     ]
     inside = ", ".join([*columns, *map(named, constraints)])
     of_type = f" OF {table.of_type}" if table.of_type else ""
@@ -201,8 +201,6 @@ def index_settings(index: Index, kind: str) -> Iterator[str]:
     name = quoted(index.name)
     if index.tablespace:
         yield f"ALTER INDEX {name} SET TABLESPACE {index.tablespace}"
-    if index.parent:
-        yield f"ALTER INDEX {quoted(index.parent)} ATTACH PARTITION {name}"
     for number, target in index.statistics:
         yield f"ALTER INDEX {name} ALTER COLUMN {number} SET STATISTICS {target}"
     if index.is_clustered:

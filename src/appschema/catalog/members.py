@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
 from dataclasses import dataclass
 from typing import Any
 
 from appschema.exceptions import SchemaMissing, UnsupportedObject
 
 from . import queries
+from .answers import ask
 
 _KNOWN = ("pg_class", "pg_type", "pg_proc", "pg_collation", "pg_statistic_ext", "pg_default_acl")
 _OF_PUBLICATION = "pg_publication_namespace"
@@ -24,14 +24,6 @@ class Members:
 
     def of(self, catalog: str) -> list[int]:
         return self.oids.get(catalog, [])
-
-
-def ask(cursor: Any, query: str, parameters: dict[str, Any]) -> list[Any]:
-    """Return the rows of a query, whose columns are attributes."""
-    cursor.execute(query, parameters)
-    names = [column[0] for column in cursor.description]
-    row: Any = namedtuple("row", names)  # type: ignore[misc]  # noqa: PYI024 - the query names them
-    return [row(*values) for values in cursor.fetchall()]
 
 
 def find_members(cursor: Any, schema_name: str) -> Members:

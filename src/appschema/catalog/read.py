@@ -11,11 +11,13 @@ from django.db.transaction import TransactionManagementError
 from appschema.names import quote_identifier, role_name
 
 from . import queries
-from .assemble import Assembly, Found
-from .members import ask, find_members
+from .answers import Answers, ask
+from .assemble import assemble
+from .members import find_members
 from .snapshot import SchemaSnapshot
 
-# What the server's texts depend on. Scans of whole catalogs grow with the number of schemas.
+# What the server's texts depend on; and no plan that reads a catalog wholly, since catalogs grow
+# with the number of schemas: what is left are look-ups by index, one for each object.
 _SETTINGS = {
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "postgres",
@@ -24,6 +26,8 @@ _SETTINGS = {
     "bytea_output": "hex",
     "quote_all_identifiers": "off",
     "row_security": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
     "enable_seqscan": "off",
     "jit": "off",
 }
@@ -63,13 +67,13 @@ def read_schema(cursor: Any, schema_name: str) -> SchemaSnapshot:
         composites = [each.relation for each in types if each.type == "c"]
         parameters["relations"] = [*members.of("pg_class"), *composites]
         answers = {name: ask(cursor, query, parameters) for name, query in queries.BY_NAME.items()}
-        found = Found(schema=schema, types=types, **answers)
+        found = Answers(schema=schema, types=types, **answers)
         catalogs, oids = found.dependents()
         found.dependencies += ask(
             cursor, queries.DEPENDENCIES, {"catalogs": catalogs, "oids": oids}
         )
     own_role = role_name(schema.database, schema_name)
-    return Assembly(schema_name, own_role, members, found).snapshot()
+    return assemble(schema_name, own_role, members, found)
 
 
 def own_path(schema: str) -> str:

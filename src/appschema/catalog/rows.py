@@ -10,7 +10,6 @@ from appschema.names import quote_literal
 
 from .read import own_path, reading
 from .snapshot import SchemaSnapshot
-from .write import all_sequences
 
 _AT_ONCE = 500
 
@@ -42,7 +41,7 @@ def _rows(cursor: Any, snapshot: SchemaSnapshot) -> Iterator[str]:
 
 
 def _values(cursor: Any, snapshot: SchemaSnapshot) -> Iterator[str]:
-    sequences = list(all_sequences(snapshot))
+    sequences = list(snapshot.all_sequences())
     if not sequences:
         return
     arms = (

@@ -8,6 +8,7 @@ comparison: the name, the owner, the order in which objects depend on one anothe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -179,6 +180,8 @@ class Constraint(SchemaObject):
     """Of a NOT NULL constraint."""
     is_local: bool = True
     is_validated: bool = True
+    is_validated_apart: bool = False
+    """A child's, from a parent that has it NOT VALID."""
     refers_outside: bool = False
     """A foreign key to a table of another schema."""
 
@@ -285,6 +288,10 @@ class Table(SchemaObject):
     row_security: bool = False
     forces_row_security: bool = False
 
+    def lists(self, column: Column) -> bool:
+        """Tell whether CREATE TABLE lists a column, and does not have it from a parent or a type."""
+        return not self.of_type and (column.is_local or self.partition_bound is not None)
+
     @property
     def has_rows(self) -> bool:
         """A partitioned table's rows are its partitions'."""
@@ -342,3 +349,11 @@ class SchemaSnapshot:
     def relations(self) -> tuple[Table | View, ...]:
         """The tables, then the views."""
         return (*self.tables, *self.views)
+
+    def all_sequences(self) -> Iterator[Sequence]:
+        """Yield the sequences, those of identity columns too."""
+        yield from self.sequences
+        for table in self.tables:
+            for column in table.columns:
+                if column.identity:
+                    yield column.identity.sequence

@@ -36,7 +36,7 @@ def test_a_copy_answers_the_orm_with_its_own_rows(acme):
         notes.create(title="the source's")
     copy("acme", "globex")
     with schema_context("globex"):
-        assert notes.get(title="the source's")
+        assert notes.filter(title="the source's").exists()
         assert notes.create(title="the copy's").pk > notes.get(title="the source's").pk
     with schema_context("acme"):
         assert not notes.filter(title="the copy's").exists()
