@@ -39,7 +39,7 @@ nitpick_ignore_regex = [
     # Names of type variables and aliases in signatures.
     ("py:.*", r"(.*\.)?~?[FPT]|GetResponse"),
     # Other projects' names: their inventories would have to be fetched.
-    ("py:.*", r"(django|psycopg|asgiref|collections\.abc|concurrent|hmac|typing)\b.*"),
+    ("py:.*", r"(django|psycopg|asgiref|pathlib|collections\.abc|concurrent|hmac|typing)\b.*"),
 ]
 
 ROOT = Path(__file__).parents[1]
