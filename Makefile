@@ -1,6 +1,6 @@
 # Every target makes what it needs: `make test` and `make demo` work in a bare clone. `make help` lists the targets.
 PYTHON ?= python3
-TARGETS := demo test test-full test-matrix coverage lint format mutations django-suite docs benchmarks lock clean help
+TARGETS := demo test test-full test-matrix coverage lint format mutations django-suite evidence docs benchmarks lock clean help
 
 .DEFAULT_GOAL := help
 .PHONY: $(TARGETS)

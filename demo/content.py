@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from appschema import schema_context
 from appschema.models import Schema
-from appschema.provisioning import new_schema
+from appschema.provisioning import new_schema, refill_spares
 from demo import CUSTOMERS, LOGIN, MEMBER, PASSWORD
 from demo.central.models import Announcement
 from demo.tracker.models import Attachment, Project, Task
@@ -35,6 +35,8 @@ def prepare() -> None:
             new_schema(name, f"{name}.localhost")
         with schema_context(name):
             fill(name, projects)
+    # So that a sign-up waits for nothing: it takes a schema that is ready.
+    refill_spares()
 
 
 @transaction.atomic

@@ -34,6 +34,7 @@ MIDDLEWARE = [
 APPSCHEMA_SHARED_APPS = ["demo.central"]  # Every other app is isolated: users, sessions and tasks.
 APPSCHEMA_PUBLIC_NAMES = ["localhost", "127.0.0.1"]  # The central site.
 APPSCHEMA_PUBLIC_URLCONF = "demo.central.urls"
+APPSCHEMA_SPARES = 2  # Schemas that are ready: a sign-up renames one.
 ROOT_URLCONF = "demo.tracker.urls"  # What each customer's host serves.
 
 ALLOWED_HOSTS = [".localhost", "127.0.0.1"]

@@ -38,6 +38,8 @@ autodoc_member_order = "bysource"
 nitpick_ignore_regex = [
     # Names of type variables and aliases in signatures.
     ("py:.*", r"(.*\.)?~?[FPT]|GetResponse"),
+    # What a snapshot is made of is not described one by one.
+    ("py:.*", r"appschema\.catalog\.snapshot\..*"),
     # Other projects' names: their inventories would have to be fetched.
     ("py:.*", r"(django|psycopg|asgiref|pathlib|collections\.abc|concurrent|hmac|typing)\b.*"),
 ]

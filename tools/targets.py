@@ -26,9 +26,12 @@ from tools.environments import (
     EnvironmentFailedError,
     make_environment,
 )
+from tools.evidence import SITES
+from tools.evidence import run as copy_applications
 from tools.postgres import PostgresError, default_home
 
 REPORTS = PROJECT / ".reports"
+_FOR_APPLICATIONS = ((3, 12), (3, 13), (3, 14))
 SYSTEM_POSTGRES = Path("/usr/lib/postgresql")
 EMBEDDED = "embedded"
 
@@ -46,6 +49,8 @@ class Cell:
     left_out: tuple[str, ...] = ()  # What `make test` leaves to the other cells.
 
 
+# What the second cell tries with an older psycopg on the same PostgreSQL, and the first with this one.
+TRIED_TWICE = ("tests/integration/roles/test_each_way_to_send.py",)
 # What depends least on the versions of Django and of PostgreSQL.
 FIRST_ONLY = (
     "tests/acceptance",
@@ -55,9 +60,13 @@ FIRST_ONLY = (
 )
 # What knows nothing of psycopg's insides, for which the second cell is there.
 ABOVE_THE_DRIVER = (
+    "tests/integration/catalog",
     "tests/integration/fleet",
+    "tests/integration/lifecycle",
     "tests/integration/routing",
+    "tests/integration/template",
     "tests/integration/roles/test_fleet.py",
+    "tests/integration/test_checkschemas.py",
     "tests/integration/test_commands.py",
     "tests/integration/test_middleware.py",
     "tests/integration/test_resolver.py",
@@ -82,7 +91,7 @@ CELLS = (
         "Django 6.1, newest psycopg",
         ((3, 13), (3, 14), (3, 12)),
         ("15", EMBEDDED),
-        FIRST_ONLY,
+        (*FIRST_ONLY, *TRIED_TWICE),
     ),
 )
 FIRST = CELLS[0]
@@ -255,6 +264,15 @@ def django_suite() -> int:
     return worst
 
 
+def evidence() -> int:
+    """Copy the schemas of published applications, and write what was seen; EVIDENCE may name some."""
+    pythons = {
+        lock: make_environment(lock, _python_for(Cell(lock, lock, _FOR_APPLICATIONS, (EMBEDDED,))))
+        for lock in sorted(set(SITES.values()))
+    }
+    return copy_applications(pythons, shlex.split(os.environ.get("EVIDENCE", "")))
+
+
 def docs() -> int:
     """Build the documentation; a warning is an error."""
     python = str(make_environment(FIRST.lock, _python_for(FIRST)))
@@ -285,8 +303,8 @@ def lock() -> int:
         version = next(
             (f"3.{cell.lock[3:5]}" for cell in CELLS if cell.lock == source.stem), "3.11"
         )
-        if source.stem == "benchmarks":
-            version = "3.12"  # What the newest release of a peer asks for.
+        if source.stem in {"benchmarks", "evidence", "evidence-pretix"}:
+            version = "3.12"  # What the newest releases of peers and of applications ask for.
         options = [
             "--universal",
             "--upgrade",
@@ -468,6 +486,7 @@ TARGETS: dict[str, Callable[[], int]] = {
     "format": format_,
     "mutations": mutations,
     "django-suite": django_suite,
+    "evidence": evidence,
     "docs": docs,
     "benchmarks": benchmarks,
     "lock": lock,

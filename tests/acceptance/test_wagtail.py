@@ -23,6 +23,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from tests.integration.catalog.database import Database, difference
 from tests.server import URL
 
 if django.VERSION[:2] != (5, 2) and not os.environ.get("APPSCHEMA_FULL"):
@@ -210,6 +211,19 @@ def test_a_schemas_records_list_all_that_is_isolated_and_nothing_shared(
     assert len(recorded) > 200
     assert {"wagtailimages.0001_initial", "wagtaildocs.0001_initial"} < recorded
     assert not any(each.startswith("appschema.") for each in recorded)
+
+
+def test_pg_dump_says_the_same_of_a_schema_and_of_its_copy(site: Site) -> None:
+    database = Database(site.database)
+    try:
+        database.make(database.script("acme"), "copy")
+        told = difference(database.dump("acme"), database.dump("copy"))
+        rows = database.data("acme"), database.data("copy")
+        database.drop("copy")
+    finally:
+        database.connection.close()
+    assert not told
+    assert rows[0] == rows[1]
 
 
 def test_migrate_finds_nothing_left_to_do(site: Site) -> None:

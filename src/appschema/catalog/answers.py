@@ -62,6 +62,28 @@ class Answers:
         """The name of each table, view and sequence by its oid."""
         return {row.oid: row.name for row in self.relations}
 
+    def inherited_order(self, relation: int) -> list[str]:
+        """Return the names of a table's columns in the order that CREATE TABLE gives a copy.
+
+        What a parent has comes first, also what was added to it after its child was made.
+        """
+        names = [row.name for row in self.of_relation("columns", relation)]
+        table = self._tables.get(relation)
+        if table is None or table.partition_bound is not None:
+            return names
+        ours = set(names)
+        inherited = (
+            name
+            for parent in table.parent_oids
+            for name in self.inherited_order(parent)
+            if name in ours
+        )
+        return list(dict.fromkeys([*inherited, *names]))
+
+    @cached_property
+    def _tables(self) -> dict[int, Any]:
+        return {row.oid: row for row in self.relations if row.parent_oids}
+
     def names_of_objects(self) -> frozenset[str]:
         """Return all names that may stand behind the schema's in a text."""
         kinds = (self.relations, self.indexes, self.types, self.collations, self.statistics)

@@ -26,6 +26,9 @@ def assemble(schema_name: str, own_role: str, members: Members, answers: Answers
     needs = frozenset(_needs(context))
     for publication in members.publications:
         context.own.doubt("the schema", f"It belongs to the {publication}; a copy does not.")
+    for publication in answers.schema.publications:
+        text = f"Some of them belong to the publication {publication}; a copy's do not."
+        context.own.doubt("the tables", text)
     return SchemaSnapshot(
         name=schema_name,
         comment=answers.schema.comment,
@@ -59,6 +62,7 @@ def _refuse_unknown(schema_name: str, answers: Answers) -> None:
         f"base type {row.name}" for row in answers.types if row.type in "bp" or not row.is_defined
     ]
     unknown += [f"aggregate {row.name}" for row in answers.routines if row.kind == "a"]
+    unknown += [f"security label of {described}" for described in answers.schema.labelled]
     refuse(schema_name, unknown)
 
 

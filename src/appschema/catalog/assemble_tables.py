@@ -23,6 +23,7 @@ _STATISTICS = {"d": "ndistinct", "f": "dependencies", "m": "mcv"}
 
 
 def table_of(context: Context, row: Any) -> Table:
+    """Return a table or a partitioned table."""
     return Table(
         **_relation(context, row, "table"),
         constraints=_each(context, constraint_of, "constraints", row),
@@ -39,6 +40,7 @@ def table_of(context: Context, row: Any) -> Table:
 
 
 def view_of(context: Context, row: Any) -> View:
+    """Return a view or a materialised view."""
     definition = row.definition.strip().rstrip(";")
     return View(
         **_relation(context, row, "view"),
@@ -80,8 +82,17 @@ def _relation(context: Context, row: Any, kind: str) -> dict[str, Any]:
 
 
 def columns_of(context: Context, relation: int, name: str) -> tuple[Column, ...]:
+    """Return the columns of a table, a view or a composite type."""
+    rows = context.answers.of_relation("columns", relation)
+    order = context.answers.inherited_order(relation)
+    if order != [row.name for row in rows]:
+        context.own.doubt(
+            f"table {name!r}",
+            "Its parent's columns are not its first; a copy's are, as with pg_dump.",
+        )
+    places = {each: place for place, each in enumerate(order)}
     return tuple(
-        _column(context, row, name) for row in context.answers.of_relation("columns", relation)
+        _column(context, row, name) for row in sorted(rows, key=lambda row: places[row.name])
     )
 
 
@@ -112,6 +123,7 @@ def _column(context: Context, row: Any, relation: str) -> Column:
 
 
 def constraint_of(context: Context, row: Any, table: str, key: Key | None = None) -> Constraint:
+    """Return a constraint of a table, or of the domain with this key."""
     where = f"constraint {row.name!r} of {table!r}"
     constraint = Constraint(
         name=row.name,
@@ -122,6 +134,7 @@ def constraint_of(context: Context, row: Any, table: str, key: Key | None = None
         column=row.column,
         is_local=row.is_local,
         is_validated=row.is_validated,
+        is_validated_apart=row.is_validated_apart,
         refers_outside=bool(row.refers_outside),
     )
     context.know("pg_constraint", row.oid, key or constraint.key)
@@ -195,6 +208,7 @@ def _policy(context: Context, row: Any, table: str) -> Policy:
 
 
 def statistics_of(context: Context, row: Any) -> Statistics:
+    """Return an object of extended statistics."""
     context.know("pg_statistic_ext", row.oid, ("statistics", row.name))
     return Statistics(
         name=row.name,

@@ -14,9 +14,11 @@ from .snapshot import Collation, Composite, Domain, Enum, Range, Routine, Sequen
 
 _PROVIDERS = {"c": "libc", "i": "icu", "b": "builtin"}
 _CODE = frozenset({"sql", "plpgsql"})
+_WITHOUT_TEXT = frozenset({"c", "internal"})
 
 
 def collation_of(context: Context, row: Any) -> Collation:
+    """Return a collation."""
     context.know("pg_collation", row.oid, ("collation", row.name))
     return Collation(
         name=row.name,
@@ -31,6 +33,7 @@ def collation_of(context: Context, row: Any) -> Collation:
 
 
 def type_of(context: Context, row: Any) -> Enum | Domain | Composite | Range:
+    """Return a type that is not a table's, an array's or a multirange's."""
     key = ("type", row.name)
     for oid in (row.oid, row.array_type, row.multirange):
         context.know("pg_type", oid, key)
@@ -76,16 +79,17 @@ def _range_options(row: Any) -> tuple[str, ...]:
 
 
 def routine_of(context: Context, row: Any) -> Routine:
+    """Return a function or a procedure."""
     context.know("pg_proc", row.oid, ("routine", row.name))
     word = "PROCEDURE" if row.kind == "p" else "FUNCTION"
     where = f"{word.lower()} {row.name}"
     definition = context.own.without_own(row.definition.rstrip("\n"), word)
-    if row.language in _CODE and not row.is_parsed:
-        definition = context.own.in_code(definition, where)
-    else:
-        if row.language not in {*_CODE, "c", "internal"} and context.own.may_be_in(definition):
-            context.own.doubt(where, f"Its language is {row.language}, which is not read here.")
+    if row.is_parsed or row.language in _WITHOUT_TEXT:
         definition = canonical(context.own.in_deparsed(definition, where))
+    elif row.language in _CODE:
+        definition = context.own.in_code(definition, where)
+    elif context.own.may_be_in(definition):
+        context.own.doubt(where, f"Its language is {row.language}, which is not read here.")
     return Routine(
         name=row.name,
         word=word,
@@ -96,6 +100,7 @@ def routine_of(context: Context, row: Any) -> Routine:
 
 
 def sequences_of(context: Context) -> list[Sequence]:
+    """Return the sequences; those of identity columns are put into the context instead."""
     relations = {row.oid: row for row in context.answers.relations}
     plain = []
     for row in context.answers.sequences:

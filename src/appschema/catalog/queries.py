@@ -54,6 +54,11 @@ SCHEMA = f"""
            pg_catalog.current_setting('server_version_num')::int AS version,
            pg_catalog.current_database() AS database,
            pg_catalog.obj_description(n.oid, 'pg_namespace') AS comment,
+           ARRAY(SELECT DISTINCT p.pubname::text FROM pg_catalog.pg_publication_rel AS r
+                   JOIN pg_catalog.pg_publication AS p ON p.oid = r.prpubid
+                  WHERE r.prrelid = ANY (%(relations)s::oid[])) AS publications,
+           ARRAY(SELECT pg_catalog.pg_describe_object(classoid, objoid, objsubid) FROM pg_catalog.pg_seclabel
+                  WHERE objoid = ANY (%(relations)s::oid[] || %(types)s::oid[] || %(routines)s::oid[])) AS labelled,
            {_rights("n.nspacl", "'n'", "n.nspowner")} AS rights
       FROM pg_catalog.pg_namespace AS n WHERE n.oid = %(namespace)s
 """
@@ -129,6 +134,8 @@ RELATIONS = f"""
            CASE WHEN c.reloftype <> 0 THEN c.reloftype::pg_catalog.regtype::text END AS of_type,
            ARRAY(SELECT inhparent::pg_catalog.regclass::text FROM pg_catalog.pg_inherits
                   WHERE inhrelid = c.oid ORDER BY inhseqno) AS parents,
+           ARRAY(SELECT inhparent FROM pg_catalog.pg_inherits
+                  WHERE inhrelid = c.oid ORDER BY inhseqno) AS parent_oids,
            CASE WHEN c.relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(c.oid) END AS definition,
            pg_catalog.obj_description(c.oid, 'pg_class') AS comment,
            {_rights("c.relacl", _KIND_OF_RIGHTS, "c.relowner")} AS rights
@@ -166,11 +173,13 @@ COLUMNS = f"""
 CONSTRAINTS = """
     SELECT c.oid, c.conrelid AS relation, c.contypid AS type_oid, c.conname AS name, c.contype::text AS type,
            pg_catalog.pg_get_constraintdef(c.oid) AS definition,
-           -- A child may hold valid what its parent holds NOT VALID: it is then made for the child.
-           c.conislocal OR c.convalidated AND EXISTS (
-               SELECT FROM pg_catalog.pg_inherits AS h
+           c.conislocal AS is_local,
+           -- Not as EXISTS, which may be answered by a hash of the whole catalog.
+           NOT c.conislocal AND c.convalidated AND coalesce((
+               SELECT true FROM pg_catalog.pg_inherits AS h
                  JOIN pg_catalog.pg_constraint AS p ON p.conrelid = h.inhparent
-                WHERE h.inhrelid = c.conrelid AND p.conname = c.conname AND NOT p.convalidated) AS is_local,
+                WHERE h.inhrelid = c.conrelid AND p.conname = c.conname AND NOT p.convalidated LIMIT 1),
+               false) AS is_validated_apart,
            c.convalidated AS is_validated,
            CASE c.contype WHEN 'n' THEN (SELECT attname FROM pg_catalog.pg_attribute
                                           WHERE attrelid = c.conrelid AND attnum = c.conkey[1]) END AS "column",
@@ -179,8 +188,12 @@ CONSTRAINTS = """
       FROM (SELECT k.* FROM pg_catalog.unnest(%(relations)s::oid[]) AS own (oid)
               JOIN pg_catalog.pg_constraint AS k ON k.conrelid = own.oid
              UNION ALL
+            -- Nearly all have the contypid 0, from which the planner would conclude that all are wanted.
             SELECT k.* FROM pg_catalog.unnest(%(types)s::oid[]) AS own (oid)
-              JOIN pg_catalog.pg_constraint AS k ON k.contypid = own.oid) AS c
+              JOIN pg_catalog.pg_depend AS d
+                ON d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid = own.oid
+               AND d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.deptype = 'a'
+              JOIN pg_catalog.pg_constraint AS k ON k.oid = d.objid AND k.contypid = own.oid) AS c
       LEFT JOIN pg_catalog.pg_class AS r ON r.oid = c.confrelid
      WHERE c.contype IN ('c', 'p', 'u', 'x', 'f', 'n')
        -- A partition's are its parent's, but those with an index of their own are made before it is attached.

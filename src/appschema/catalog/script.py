@@ -8,7 +8,7 @@ from typing import Self
 
 from appschema.names import quote_identifier, quote_literal
 
-from .slots import ROLE, fill, refuse_unfit
+from .slots import ROLE, describe, fill, refuse_unfit
 
 _SETTINGS = {
     "check_function_bodies": "off",
@@ -54,13 +54,19 @@ class Script:
         as a whole. The search path and other settings are afterwards what they were before.
         ``role`` is the schema's own role (with APPSCHEMA_ROLES), and must exist; without one its
         rights are left out, and whoever makes the role gives them. Raises
-        ``InvalidSchemaName`` for a name that cannot stand in all the places that want it.
+        ``InvalidSchemaName`` for a name that cannot stand in all the places that want it, and
+        ``ValueError`` without a role if there are policies for it.
         """
         refuse_unfit(schema_name)
         begin, end = _frame(schema_name)
         statements = (*self.schema, *self.structure, *self.rows, *self.dependents, *self.outside)
         if role is None:
             statements = tuple(each for each in statements if not _is_for_role(each))
+            if for_role := [each for each in statements if ROLE in each]:
+                raise ValueError(
+                    f"The schema has a policy for its own role: {describe(for_role[0])!r}. Give the name"
+                    " of the copy's role."
+                )
         return (
             ";\n".join([begin, *(fill(each, schema_name, role) for each in statements), end])
             + ";\n"

@@ -180,6 +180,8 @@ class Constraint(SchemaObject):
     """Of a NOT NULL constraint."""
     is_local: bool = True
     is_validated: bool = True
+    is_validated_apart: bool = False
+    """A child's, from a parent that has it NOT VALID."""
     refers_outside: bool = False
     """A foreign key to a table of another schema."""
 

@@ -67,6 +67,7 @@ class _Writer:
         late = self._make_all(in_order(set(self.objects) - early, self.needs))
         dependents = [
             *late,
+            *_validated_apart(self.snapshot),
             *_attached(self.snapshot),
             *_foreign_keys(self.snapshot, outside=False),
             *settings_of(self.snapshot),
@@ -94,11 +95,7 @@ class _Writer:
             for column in table.columns
             if table.lists(column) and self._is_ready(("default", table.name, column.name))
         ]
-        constraints = [
-            each
-            for each in table.constraints
-            if self._is_ready(each.key) and _fits_into_create(each, table)
-        ]
+        constraints = [each for each in _fitting_into_create(table) if self._is_ready(each.key)]
         self.made.update(("default", table.name, name) for name in defaults)
         self.made.update(each.key for each in constraints)
         yield ddl.create_table(table, defaults, constraints)
@@ -186,6 +183,13 @@ def _owners(snapshot: SchemaSnapshot) -> Iterator[str]:
                 yield from _alter_identity(table, column, column.identity.sequence)
 
 
+def _validated_apart(snapshot: SchemaSnapshot) -> Iterator[str]:
+    for table in snapshot.tables:
+        for each in table.constraints:
+            if each.is_validated_apart and not _is_made(each, table):
+                yield f"ALTER TABLE ONLY {quoted(table.name)} VALIDATE CONSTRAINT {quoted(each.name)}"
+
+
 def _attached(snapshot: SchemaSnapshot) -> Iterator[str]:
     """Yield what makes the indexes of partitioned tables valid, which foreign keys ask for."""
     for table in snapshot.tables:
@@ -207,11 +211,20 @@ def _is_made(constraint: Constraint, table: Table) -> bool:
     return constraint.is_local or not is_checked or table.partition_bound is not None
 
 
-def _fits_into_create(constraint: Constraint, table: Table) -> bool:
-    if constraint.type in {"p", "u", "x"}:
-        # Their indexes are attached one by one, to one that stands on the parent only.
-        return table.partition_key is None and not table.of_type
-    return constraint.is_validated
+def _fitting_into_create(table: Table) -> Iterator[Constraint]:
+    """Yield what CREATE TABLE can hold of a table's constraints."""
+    seen = set()
+    for each in table.constraints:
+        if each.type not in {"p", "u", "x"}:
+            if each.is_validated and each.type != "f":
+                yield each
+        # The indexes of partitions are attached one by one, to one that stands on the parent only.
+        elif table.partition_key is None and not table.of_type:
+            # Of two on the same columns CREATE TABLE would make one.
+            columns = each.definition.partition("(")[2]
+            if columns not in seen:
+                yield each
+            seen.add(columns)
 
 
 def _add(constraint: Constraint, *, is_partitioned: bool = False) -> str:

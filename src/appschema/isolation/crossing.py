@@ -113,8 +113,10 @@ def guard_crossing() -> None:
     _extend(Model, "save_base", _binding_saved)
     # Save, bulk_create and bulk_update call it for each instance, before anything is sent.
     _extend(Model, "_prepare_related_fields_for_save", _checking_all)
-    for name in ("delete", "refresh_from_db"):
+    # prepare_database_save() is asked for the key of an instance that is a value of update().
+    for name in ("delete", "refresh_from_db", "prepare_database_save"):
         _extend(Model, name, _checking)
+    _extend(QuerySet, "contains", _checking_sought)
     _extend(query, "prefetch_one_level", _copying_lookup)
 
 
@@ -176,6 +178,15 @@ def _checking(original: Any) -> Any:
         return original(self, *args, **kwargs)
 
     return method
+
+
+def _checking_sought(original: Any) -> Any:
+    def contains(self: Any, obj: Any) -> Any:
+        if isinstance(obj, Model):
+            refuse_crossing(obj)
+        return original(self, obj)
+
+    return contains
 
 
 def _checking_all(original: Any) -> Any:

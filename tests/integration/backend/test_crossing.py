@@ -69,23 +69,9 @@ USES: dict[str, Callable[[Note], object]] = {
     "get_or_create": lambda note: Attachment.objects.get_or_create(note=note),
     "pickled": lambda note: pickle.loads(pickle.dumps(note)).save(),
     "deep_copied": lambda note: copy.deepcopy(note).save(),
-}
-
-
-# docs/explanation/crossing.md tells of them: they come down to primary keys.
-NOT_NOTICED: dict[str, Callable[[Note], object]] = {
     "update": lambda note: Attachment.objects.update(note=note),
     "contains": Note.objects.contains,
 }
-
-
-@pytest.mark.xfail(raises=pytest.fail.Exception, reason="What is not noticed, as documented")
-@pytest.mark.parametrize("use", NOT_NOTICED.values(), ids=NOT_NOTICED)
-def test_an_instance_that_comes_down_to_its_key_is_refused(
-    both: tuple[Note, Note], use: Callable[[Note], object]
-) -> None:
-    with schema_context("beta"), pytest.raises(WrongSchema):
-        use(both[0])
 
 
 @pytest.mark.parametrize("use", USES.values(), ids=USES)

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
+from typing import Any
 
 import psycopg
 from psycopg import ClientCursor
@@ -41,12 +42,12 @@ class Database:
         self.connection.execute(statements)
         self.connection.commit()
 
-    def rows(self, query: str, *parameters: object) -> list[tuple]:
+    def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         found = self.connection.execute(query, parameters or None).fetchall()
         self.connection.rollback()
         return found
 
-    def value(self, query: str, *parameters: object) -> object:
+    def value(self, query: str, *parameters: object) -> Any:
         return self.rows(query, *parameters)[0][0]
 
     def read(self, name: str) -> SchemaSnapshot:
@@ -69,7 +70,7 @@ class Database:
     def dump(self, name: str) -> str:
         """Return what pg_dump says of a schema, which is called ``source`` in what is returned."""
         program = find_binaries().bin / "pg_dump"
-        command = [program, "--schema-only", "-n", quote_identifier(name), self.url]
+        command = [str(program), "--schema-only", "-n", quote_identifier(name), self.url]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert not done.returncode, done.stderr
         text = canonical(_NOISE.sub("", done.stdout))

@@ -1,0 +1,1 @@
+"""Schemas of published applications, copied: what docs/evidence/copies.md tells of."""

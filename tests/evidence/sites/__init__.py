@@ -1,0 +1,1 @@
+"""The settings of one project for each application; the name of a module is the site's."""

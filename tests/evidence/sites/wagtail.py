@@ -1,0 +1,1 @@
+from tests.acceptance.wagtail_site.settings import *  # noqa: F403
