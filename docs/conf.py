@@ -43,7 +43,7 @@ nitpick_ignore_regex = [
     # What a snapshot is made of is not described one by one.
     ("py:.*", r"appschema\.catalog\.snapshot\..*"),
     # Other projects' names: their inventories would have to be fetched.
-    ("py:.*", r"(django|psycopg|asgiref|collections\.abc|concurrent|hmac|typing)\b.*"),
+    ("py:.*", r"(django|psycopg|asgiref|pathlib|collections\.abc|concurrent|hmac|typing)\b.*"),
 ]
 
 ROOT = Path(__file__).parents[1]
