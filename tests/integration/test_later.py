@@ -358,7 +358,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(name)
     from django.tasks.backends.dummy import DummyBackend
 
-    from appschema.tasks import SchemaTasks
+    from appschema.schema_tasks import SchemaTasks
 
     return type("Queue", (SchemaTasks, DummyBackend), {})
 

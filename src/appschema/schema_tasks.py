@@ -6,6 +6,9 @@ Put ``SchemaTasks`` before the backend of your choice, and name the class in ``T
         pass
 
 A worker is another process, so the schema's name travels with the keyword arguments.
+
+The module needs Django 6.0. It is not called ``tasks``: Celery and the like import a module of that
+name from each installed app.
 """
 
 from __future__ import annotations
