@@ -41,7 +41,8 @@ class NewSchemaExecutor(PlacedExecutor):
         plain.atomic = False  # type: ignore[misc]
         plain.operations = [_plain_operation(each) for each in migration.operations]  # type: ignore[misc]
         try:
-            state = super().apply_migration(state, plain, fake=fake, fake_initial=fake_initial)
+            with self.connection.execute_wrapper(_execute_plainly):
+                state = super().apply_migration(state, plain, fake=fake, fake_initial=fake_initial)
         except OperationalError as error:
             if isinstance(error.__cause__, errors.UnsafeNewEnumValueUsage):
                 raise MigrationError(
@@ -65,10 +66,6 @@ def _plain_operation(operation: Operation) -> Operation:
             f"The operation {operation!r} runs outside a transaction only, and a new schema is made"
             " in one. Replace it, or squash the migration that holds it."
         )
-    if isinstance(operation, migrations.RunSQL):
-        plain = copy.copy(operation)
-        plain.sql = _plain_sql(operation.sql)
-        return plain
     if isinstance(operation, migrations.SeparateDatabaseAndState):
         separate = copy.copy(operation)
         separate.database_operations = [_plain_operation(x) for x in operation.database_operations]
@@ -76,12 +73,7 @@ def _plain_operation(operation: Operation) -> Operation:
     return operation
 
 
-def _plain_sql(sql: Any) -> Any:
-    if isinstance(sql, str):
-        return _CONCURRENTLY.sub(r"\1", sql)
-    if isinstance(sql, list | tuple):
-        return [
-            (_plain_sql(each[0]), *each[1:]) if isinstance(each, list | tuple) else _plain_sql(each)
-            for each in sql
-        ]
-    return sql
+def _execute_plainly(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
+    """Send what RunSQL, and Python with a cursor of its own, would do CONCURRENTLY."""
+    plain = _CONCURRENTLY.sub(r"\1", sql) if isinstance(sql, str) else sql
+    return execute(plain, params, many, context)

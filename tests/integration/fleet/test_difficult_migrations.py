@@ -26,7 +26,15 @@ BY_SQL = (
     'migrations.RunSQL("CREATE INDEX CONCURRENTLY shop_title ON shop_item (title)",'
     ' "DROP INDEX CONCURRENTLY shop_title")'
 )
-INDEX_WAYS = pytest.mark.parametrize("operation", [CONCURRENT, BY_SQL], ids=["operation", "sql"])
+BY_PYTHON = (
+    "migrations.RunPython(lambda apps, editor: editor.connection.cursor().execute("
+    '"CREATE INDEX CONCURRENTLY shop_title ON shop_item (title)"),'
+    " lambda apps, editor: editor.connection.cursor().execute("
+    '"DROP INDEX CONCURRENTLY shop_title"))'
+)
+INDEX_WAYS = pytest.mark.parametrize(
+    "operation", [CONCURRENT, BY_SQL, BY_PYTHON], ids=["operation", "sql", "python"]
+)
 
 
 def indexes(site: Site) -> list[tuple[str, bool]]:
