@@ -185,8 +185,8 @@ def main() -> None:
                 migrated = ["plans", *([label] if size <= MIGRATED_UP_TO else [])]
                 call_command("makemigrations", *migrated, verbosity=0)
                 columns.append(measure(url, size, options.repeat))
-        about = describe()
-    write(options.report, sizes, columns, about)
+        # Before the server is stopped, which may take long on a slow disk.
+        write(options.report, sizes, columns, describe())
 
 
 def set_up(server: PostgresServer) -> None:
