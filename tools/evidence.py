@@ -24,6 +24,9 @@ SITES = {
 """Which lock file each application's environment is made from."""
 
 POSTGRES = ("", "15")
+NOT_THERE = {("procrastinate", "15")}
+"""Its migrations use a value in the transaction that added it to an enum, which wants PostgreSQL 17."""
+
 COLUMNS = {
     "application": "application",
     "postgresql": "PostgreSQL",
@@ -56,8 +59,10 @@ HEAD = """\
 - if `pg_dump` says something else of the copy once the source is dropped.
 
 `postgres` is an app of the tests with the fields, indexes, constraints and extensions of `django.contrib.postgres`, a renamed
-table, a collation and generated columns; `pghistory` one whose models are tracked and guarded by triggers. Times are of a machine
-that was doing other work. A *doubt* is a text that may name the schema and was left as it is.
+table, a collation and generated columns; `pghistory` one whose models are tracked and guarded by triggers. `procrastinate` is not
+there on PostgreSQL 15: `new_schema` cannot make it, for its migrations use a value in the transaction that added it to an enum. While
+oscar's source is made, the word CONCURRENTLY is taken from one index that its Python code makes. Times are of a machine that was
+doing other work. A *doubt* is a text that may name the schema and was left as it is.
 
 """
 
@@ -69,6 +74,8 @@ def run(pythons: Mapping[str, Path], chosen: Sequence[str] = ()) -> int:
         if server and not Path(f"/usr/lib/postgresql/{server}/bin").is_dir():
             continue
         for site in chosen or SITES:
+            if (site, server) in NOT_THERE:
+                continue
             print(f"{site} on PostgreSQL {server or 'of the wheel'} ...", flush=True)
             results.append(_copy(pythons[SITES[site]], site, server))
             print(_table(results[-1:]), flush=True)

@@ -56,7 +56,7 @@ def look(url: str) -> dict[str, Any]:
     database.drop("source")
     if text := difference(dump, database.dump("copy")):
         faults.append(f"Without its source the copy is another:\n{text}")
-    version = database.connection.info.parameter_status("server_version")
+    version = str(database.connection.info.parameter_status("server_version")).split()[0]
     database.connection.close()
     connection.close()
     return {

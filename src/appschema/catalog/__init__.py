@@ -14,7 +14,8 @@
 * ``functions_naming_schema(snapshot)`` -> ``Script`` to be sent after ALTER SCHEMA ... RENAME.
 * ``snapshot.doubts`` tells what may name the schema and is left as it is in a copy.
 
-Nothing here knows of models or settings. The texts that are made set the search path and other
+Nothing here knows of models or settings. With APPSCHEMA_ROLES the caller is inside ``as_owner()``,
+as with everything that makes tables. The texts that are made set the search path and other
 settings for the transaction, and put them back.
 """
 

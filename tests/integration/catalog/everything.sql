@@ -127,7 +127,7 @@ CREATE UNIQUE INDEX ri ON source (id, title); ALTER TABLE source ALTER title SET
 CREATE INDEX es ON source ((id+1)); ALTER INDEX es ALTER COLUMN 1 SET STATISTICS 33;
 CREATE SEQUENCE unow; SELECT setval('unow', 55, false); CREATE SEQUENCE calledseq; SELECT nextval('calledseq');
 -- what CREATE TABLE would make one of, or would make otherwise
-CREATE TABLE twice (id int PRIMARY KEY, a int, UNIQUE (id), CONSTRAINT other UNIQUE (id));
+CREATE TABLE twice (id int PRIMARY KEY, a int); ALTER TABLE twice ADD UNIQUE (id); ALTER TABLE twice ADD CONSTRAINT other UNIQUE (id);
 CREATE TABLE late (a int); ALTER TABLE late ADD CONSTRAINT lc CHECK (a > 0) NOT VALID;
 CREATE TABLE late_child (b int) INHERITS (late); ALTER TABLE late ADD c text DEFAULT 'c';
 INSERT INTO late VALUES (NULL);
