@@ -6,7 +6,7 @@ migrations that this process knows: while a deploy is under way older code makes
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,15 +27,19 @@ class Digests:
     public: str
 
 
-def read_digests(using: str, schema_name: str) -> Digests | None:
-    """Return the digests of *schema_name* and of public; None if there is no such schema."""
-    row = _ask(f"SELECT {_digest(schema_name)}, {_digest(PUBLIC)}", using)
+def read_digests(using: str, schema_name: str, *, or_fail: bool = False) -> Digests | None:
+    """Return the digests of *schema_name* and of public; None if there is no such schema.
+
+    With ``or_fail`` an open transaction is spoilt then, and two statements are spared.
+    """
+    savepoint = nullcontext() if or_fail else _savepoint(using)
+    row = _ask(f"SELECT {_digest(schema_name)}, {_digest(PUBLIC)}", using, savepoint)
     return row and Digests(*row)
 
 
 def read_own_digest(schema_name: str, *, using: str) -> str | None:
     """Return the digest of *schema_name*; None if there is no such schema."""
-    row = _ask(f"SELECT {_digest(schema_name)}", using)
+    row = _ask(f"SELECT {_digest(schema_name)}", using, _savepoint(using))
     return row and str(row[0])
 
 
@@ -89,12 +93,14 @@ def own_schemas(using: str) -> list[str]:
         ]
 
 
-def _ask(sql: str, using: str) -> Any:
-    connection = connections[using]
-    # A transaction goes on without the schema. None is begun: a pooler may refuse that.
-    savepoint = transaction.atomic(using=using) if connection.in_atomic_block else nullcontext()
+def _savepoint(using: str) -> AbstractContextManager[None]:
+    """Let a transaction go on after an error; none is begun, for a pooler may refuse that."""
+    return transaction.atomic(using=using) if connections[using].in_atomic_block else nullcontext()
+
+
+def _ask(sql: str, using: str, savepoint: AbstractContextManager[None]) -> Any:
     try:
-        with savepoint, connection.cursor() as cursor:
+        with savepoint, connections[using].cursor() as cursor:
             cursor.execute(sql)
             return cursor.fetchone()
     except ProgrammingError as error:

@@ -56,5 +56,5 @@ def _create_schema(connection: BaseDatabaseWrapper, name: str) -> None:
     with connection.schema_editor(collect_sql=True, atomic=False) as editor:
         editor.create_model(MigrationRecorder.Migration)
     table = " ".join(editor.collected_sql).rstrip(";")
-    with making_schema(name, using=connection.alias), connection.cursor() as cursor:
+    with making_schema(name), connection.cursor() as cursor:
         cursor.execute(f"CREATE SCHEMA {quote_identifier(name)} {table}")

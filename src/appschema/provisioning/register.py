@@ -101,11 +101,13 @@ def take_name(name: str, *, reuse_name: bool, using: str) -> None:
 
 
 @contextmanager
-def making_schema(name: str, *, using: str) -> Iterator[None]:
-    """Raise ``SchemaExists`` if the database has a schema of the name that is made inside."""
+def making_schema(name: str) -> Iterator[None]:
+    """Raise ``SchemaExists`` if the database has a schema of the name that is made inside.
+
+    The transaction is spoilt then, as with any error, and its ``atomic()`` takes it back.
+    """
     try:
-        with transaction.atomic(using=using):
-            yield
+        yield
     except ProgrammingError as error:
         if isinstance(error.__cause__, errors.DuplicateSchema):
             raise SchemaExists(

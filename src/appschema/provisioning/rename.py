@@ -108,7 +108,7 @@ def _save(row: Schema, using: str) -> None:
 
 def alter_name(cursor: Any, name: str, new_name: str, using: str) -> None:
     """Rename the schema in the database. Raises ``SchemaExists``."""
-    with making_schema(new_name, using=using):
+    with making_schema(new_name):
         cursor.execute(
             f"ALTER SCHEMA {quote_identifier(name)} RENAME TO {quote_identifier(new_name)}"
         )

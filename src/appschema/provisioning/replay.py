@@ -30,7 +30,7 @@ def replay(script: Script, name: str, *, using: str) -> None:
     if needs_role:
         roles.refuse_without_right()
     try:
-        with making_schema(name, using=using):
+        with making_schema(name):
             send_bare(connection, script.render(name))
     except IntegrityError as error:
         if isinstance(error.__cause__, errors.ForeignKeyViolation):

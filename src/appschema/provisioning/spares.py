@@ -42,7 +42,7 @@ def claim_spare(template: Template, name: str, *, using: str) -> bool:
     if functions.structure:
         send_bare(connection, functions.render(name))
     roles = DatabaseRoles(connection)
-    if not roles.rename_that_of(spare.schema_name, name) and roles.are_wanted():
+    if roles.are_wanted() and not roles.rename_that_of(spare.schema_name, name):
         roles.make_that_of(name, is_new=True)
     spare.delete()
     return True

@@ -34,7 +34,7 @@ def is_at_head(template: Template, using: str) -> bool:
 
     Raises ``TemplateLags`` if its schema is gone.
     """
-    found = read_digests(using, template.schema_name)
+    found = read_digests(using, template.schema_name, or_fail=True)
     if found is None:
         raise TemplateLags(
             f"The schema of the template, {template.schema_name!r}, is gone from the database, so that"

@@ -103,7 +103,7 @@ def test_a_claim_sends_the_same_number_of_statements_whatever_the_size(site: Sit
             site.new(f"customer{tables}")
         assert spares() == []
         counts.append(len(queries))
-    assert counts[0] == counts[1] <= 30
+    assert counts[0] == counts[1] <= 23
 
 
 def test_migrate_migrates_spares_with_the_template(stock: Site):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from appschema.fleet.origins import own_schemas, read_digests, read_own_digest
+from appschema.fleet.origins import has_tables, own_schemas, read_digests, read_own_digest
 from appschema.models import Spare, Template
 from appschema.names import is_own_name, quote_identifier
 
@@ -13,6 +13,8 @@ from .finding import Finding, error, warning
 
 def find_origins(using: str, present: Collection[str]) -> Iterator[Finding]:
     """Yield what would keep new schemas from being made; *present* are the database's schemas."""
+    if not has_tables(using):
+        return
     known = set(own_schemas(using))
     yield from _leftovers(set(present) - known)
     if not known:
