@@ -23,8 +23,7 @@ SEQUENCES = (
 def look(url: str) -> dict[str, Any]:
     """Return figures, and under ``faults`` a sentence for each thing that is wrong."""
     call_command("migrate", verbosity=0)
-    with connection.execute_wrapper(_plainly):
-        new_schema("source", "source.example.com")
+    new_schema("source", "source.example.com")
     database = Database(url)
     faults: list[str] = []
     with transaction.atomic(), schema_context(PUBLIC), connection.cursor() as cursor:
@@ -77,8 +76,3 @@ def look(url: str) -> dict[str, Any]:
         "doubts": [f"{each.where}: {each.text}" for each in snapshot.doubts],
         "faults": faults,
     }
-
-
-def _plainly(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
-    """Make indexes of a new schema plainly: oscar's RunPython makes one CONCURRENTLY."""
-    return execute(sql.replace("INDEX CONCURRENTLY", "INDEX"), params, many, context)
