@@ -209,3 +209,24 @@ def test_the_command_tells_how_many_there_are(stock: Site):
     call_command("provisionschemas", "--json", stdout=out)
     assert json.loads(out.getvalue()) == {"made": 0, "ready": 2}
     assert Spare.objects.count() == 2
+
+
+def test_watching_goes_on_after_an_error(stock: Site, monkeypatch: pytest.MonkeyPatch):
+    out, err, waits = io.StringIO(), io.StringIO(), []
+    lag = "INSERT INTO django_migrations (app, name, applied) VALUES ('plans', 'x', now())"
+    stock.rows(lag)
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            raise KeyboardInterrupt
+        stock.rows("DELETE FROM django_migrations WHERE name = 'x'")
+
+    monkeypatch.setattr("appschema.management.commands.provisionschemas.time.sleep", wait)
+    with override_settings(APPSCHEMA_SPARES=3), pytest.raises(KeyboardInterrupt):
+        call_command(
+            "provisionschemas", "--watch", "--interval", "7", stdout=out, stderr=err, no_color=True
+        )
+    assert waits == [7.0, 7.0, 7.0]
+    assert "no spares were made" in err.getvalue()
+    assert out.getvalue() == "Made 1 spares; 3 are ready.\n"
