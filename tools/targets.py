@@ -51,6 +51,8 @@ class Cell:
 
 # What the second cell tries with an older psycopg on the same PostgreSQL, and the first with this one.
 TRIED_TWICE = ("tests/integration/roles/test_each_way_to_send.py",)
+# What asks PostgreSQL little, and of Django what has not changed since 5.2.
+OF_REQUESTS = ("tests/integration/routing", "tests/integration/test_resolver.py")
 # What depends least on the versions of Django and of PostgreSQL.
 FIRST_ONLY = (
     "tests/acceptance",
@@ -63,13 +65,12 @@ ABOVE_THE_DRIVER = (
     "tests/integration/catalog",
     "tests/integration/fleet",
     "tests/integration/lifecycle",
-    "tests/integration/routing",
     "tests/integration/template",
     "tests/integration/roles/test_fleet.py",
     "tests/integration/test_checkschemas.py",
     "tests/integration/test_commands.py",
     "tests/integration/test_middleware.py",
-    "tests/integration/test_resolver.py",
+    *OF_REQUESTS,
 )
 
 CELLS = (
@@ -91,7 +92,7 @@ CELLS = (
         "Django 6.1, newest psycopg",
         ((3, 13), (3, 14), (3, 12)),
         ("15", EMBEDDED),
-        (*FIRST_ONLY, *TRIED_TWICE),
+        (*FIRST_ONLY, *TRIED_TWICE, *OF_REQUESTS),
     ),
 )
 FIRST = CELLS[0]
