@@ -7,7 +7,7 @@ if they are interrupted is finished by the next call: the registry row goes with
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
@@ -76,9 +76,16 @@ def purge_due_schemas(*, using: str = DEFAULT_DB_ALIAS) -> Iterator[Result]:
     One that fails does not stop the others: its result has the ``error``. Those that an interrupted
     purge has left are finished. Call it daily, by 'manage.py purgeschemas' or from a task.
     """
-    for name in due_schemas(using=using):
+    yield from purge_schemas(due_schemas(using=using), using=using)
+
+
+def purge_schemas(
+    names: Iterable[str], *, now: bool = False, using: str = DEFAULT_DB_ALIAS
+) -> Iterator[Result]:
+    """Do as ``purge_due_schemas``, for the dropped schemas *names*; see ``purge_schema`` for *now*."""
+    for name in names:
         try:
-            purge_schema(name, using=using)
+            purge_schema(name, now=now, using=using)
         except Exception as error:  # noqa: BLE001 - becomes this schema's result, which is reported
             yield Result(name, error=error)
         else:

@@ -13,7 +13,8 @@ from django.db.models import ProtectedError, RestrictedError
 
 from appschema.fleet.execute import Result
 from appschema.fleet.report import raise_for_failures
-from appschema.provisioning import due_schemas, purge_due_schemas, purge_schema
+from appschema.provisioning import due_schemas
+from appschema.provisioning.purge import purge_schemas
 
 
 class Command(BaseCommand):
@@ -40,21 +41,7 @@ class Command(BaseCommand):
         asked = names or due_schemas(using=using)
         if options["interactive"] and asked:
             self._ask(asked)
-        results = (
-            self._purge_each(names, now=options["now"], using=using)
-            if names
-            else purge_due_schemas(using=using)
-        )
-        self._report(results, options)
-
-    def _purge_each(self, names: list[str], *, now: bool, using: str) -> Iterator[Result]:
-        for name in names:
-            try:
-                purge_schema(name, now=now, using=using)
-            except Exception as error:  # noqa: BLE001 - becomes this schema's result
-                yield Result(name, error=error)
-            else:
-                yield Result(name)
+        self._report(purge_schemas(asked, now=options["now"], using=using), options)
 
     def _report(self, results: Iterator[Result], options: dict[str, Any]) -> None:
         told: list[Result] = []
