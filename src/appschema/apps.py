@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
-from django.core.signals import setting_changed
 
 
 class AppschemaConfig(AppConfig):
@@ -26,13 +25,4 @@ class AppschemaConfig(AppConfig):
         signing.sign_by_schema()
         sessions.bind_sessions()
         storage.bind_file_names()
-        install()
-        setting_changed.connect(_reinstall, dispatch_uid="appschema.apps")
-
-
-def _reinstall(*, setting: str, **kwargs: object) -> None:
-    """Django makes a new list of routers when a test overrides DATABASE_ROUTERS."""
-    from .router import install
-
-    if setting == "DATABASE_ROUTERS":
         install()

@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 from django.db import connections, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
+from django.db.utils import ConnectionRouter
+from django.utils.functional import cached_property
 
 from .backends.wrapper import DatabaseWrapperMixin
 from .context import current_schema
@@ -70,6 +73,21 @@ class PlacementRouter:
 
 
 def install() -> None:
-    """Put ``PlacementRouter`` before the project's routers, once."""
-    if not any(isinstance(each, PlacementRouter) for each in router.routers):
-        router.routers.insert(0, PlacementRouter())
+    """Put ``PlacementRouter`` before the project's routers, once.
+
+    Django makes a new list of them when a test overrides DATABASE_ROUTERS, so it is put into every
+    list that is made of that setting.
+    """
+    if any(isinstance(each, PlacementRouter) for each in router.routers):
+        return
+    make: Any = vars(ConnectionRouter)["routers"].func
+
+    def routers(self: Any) -> list[Any]:
+        is_of_setting = self._routers is None
+        found: list[Any] = make(self)
+        return [PlacementRouter(), *found] if is_of_setting else found
+
+    with_ours = cached_property(routers)
+    with_ours.__set_name__(ConnectionRouter, "routers")
+    ConnectionRouter.routers = with_ours  # type: ignore[assignment]
+    router.routers.insert(0, PlacementRouter())

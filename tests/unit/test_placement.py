@@ -2,12 +2,14 @@
 
 import pytest
 from django.apps import apps
-from django.db import models
+from django.db import models, router
+from django.db.utils import ConnectionRouter
 from django.test import override_settings
 from django.test.utils import isolate_apps
 
 from appschema import placement
 from appschema.placement import get_placement, get_tables
+from appschema.router import PlacementRouter
 from tests.sample.notes.models import Note
 from tests.sample.plans.models import Plan
 
@@ -113,3 +115,13 @@ def test_a_proxy_or_an_unmanaged_model_moves_no_table() -> None:
     tables = placement._build_tables(found, get_placement())
     assert tables.isolated == {"notes_note": Note}
     assert tables.both == {}
+
+
+def test_the_router_stands_before_the_projects_own_whatever_is_overridden() -> None:
+    class Own:
+        pass
+
+    with override_settings(DATABASE_ROUTERS=[Own()]):
+        assert [type(each) for each in router.routers] == [PlacementRouter, Own]
+    assert [type(each) for each in router.routers] == [PlacementRouter]
+    assert [type(each) for each in ConnectionRouter([Own()]).routers] == [Own]
