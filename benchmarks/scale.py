@@ -344,7 +344,7 @@ def measure_making(site: Site) -> Cells:
     create = time_each(lambda name: site.admin.execute(schema_sql(name, site.tables)), extra)
     drop = time_each(lambda name: site.admin.execute(f'DROP SCHEMA "{name}" CASCADE'), extra)
     ours = [f"ours_{each:02}" for each in range(5)]
-    made = time_each(lambda name: new_schema(name, host(name)), ours)
+    made = time_each(lambda name: new_schema(name, host(name), reuse_name=True), ours)
     dropped = time_each(remove, ours)
     noop = time_each(
         lambda _: call_command("migrate", schemas=["sample_probe"], verbosity=0), range(5)
