@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import threading
 import time
@@ -17,7 +16,6 @@ from typing import Any, TypeVar
 
 import django
 from django.apps import apps
-from django.conf import settings
 from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
 from django.db import connection
@@ -25,6 +23,7 @@ from django.test.utils import override_settings
 
 from benchmarks.provisioning import timed
 from benchmarks.request_worker import environ
+from benchmarks.sign_up_site import settings as site
 
 T = TypeVar("T")
 HOSTS = [f"s{number}.example.com" for number in range(8)]
@@ -63,7 +62,7 @@ class Peer:
     """A package with a model of tenants whose ``save()`` makes the schema."""
 
     def __init__(self) -> None:
-        registry = f"{settings.PACKAGE.removeprefix('django-')}_registry"
+        registry = f"{site.PACKAGE.removeprefix('django-')}_registry"
         self._tenant, self._domain = (
             apps.get_model(registry, name) for name in ("Tenant", "Domain")
         )
@@ -76,21 +75,21 @@ class Peer:
                 editor.create_model(model)
         self._migrate_public()
         _plans()
-        if settings.VARIANT != settings.PACKAGE:
+        if site.VARIANT != site.PACKAGE:
             self._make_reference()
 
     def _migrate_public(self) -> None:
-        if settings.PACKAGE == "django-tenants":
+        if site.PACKAGE == "django-tenants":
             call_command("migrate_schemas", shared=True, verbosity=0)
         else:
             call_command("migrateschema", schemas=["public"], verbosity=0)
 
     def _make_reference(self) -> None:
-        if settings.PACKAGE == "django-tenants":
-            self.create(settings.CLONED)
+        if site.PACKAGE == "django-tenants":
+            self.create(site.CLONED)
         else:
             create_schema = import_module("django_pgschemas.utils").create_schema
-            create_schema(settings.CLONED, sync_schema=True, verbosity=0)
+            create_schema(site.CLONED, sync_schema=True, verbosity=0)
 
     def create(self, name: str) -> float:
         return timed(lambda: self._save(name))
@@ -194,12 +193,11 @@ def in_threads(run: Callable[[int], tuple[list[float], list[str]]]) -> dict[str,
 
 
 def main() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "benchmarks.sign_up_site.settings")
     # What packages print is not an answer.
     answers, sys.stdout = sys.stdout, sys.stderr
     django.setup()
     ours, application = Ours(), get_wsgi_application()
-    variant = ours if settings.PACKAGE == "appschema" else Peer()
+    variant = ours if site.PACKAGE == "appschema" else Peer()
     orders: dict[str, Callable[..., Any]] = {
         "write migrations": lambda labels: call_command("makemigrations", *labels, verbosity=0),
         "set up": variant.set_up,

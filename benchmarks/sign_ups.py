@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,7 @@ class Site:
     def worker(self, variant: str, *, shared: bool = False) -> Iterator[Worker]:
         """Start a process of *variant*, in a new database unless it shares that of the others."""
         environment = {
+            "DJANGO_SETTINGS_MODULE": "benchmarks.sign_up_site.settings",
             "BENCHMARK_VARIANT": variant,
             "BENCHMARK_APP": self.app,
             "BENCHMARK_URL": self.url_of(variant),
@@ -166,7 +168,7 @@ def beside(found: Found, bare: str, ours: Worker, others: dict[str, Worker], rep
     with psycopg.connect(bare, autocommit=True, prepare_threshold=None) as plain:
         for number in range(repeat + 1):
             script = f"BEGIN;{ours.ask('script', name=f'plain{number}')};COMMIT"
-            times = {MESSAGE: timed(lambda script=script: plain.execute(script))}
+            times = {MESSAGE: timed(partial(plain.execute, script))}
             times[TEMPLATE] = ours.ask("create", name=f"replayed{number}")
             ours.ask("refill", count=1)
             times[SPARE] = ours.ask("create", name=f"claimed{number}")
