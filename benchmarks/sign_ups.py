@@ -74,6 +74,12 @@ class Phase:
     request_failures: list[str] = field(default_factory=list)
     creation_failures: list[str] = field(default_factory=list)
     lasted: float = 0.0
+    """Seconds of all creations, with the pauses between them."""
+
+    @property
+    def rate(self) -> float:
+        """Schemas that were created in a second."""
+        return len(self.creations) / self.lasted if self.lasted else 0.0
 
 
 @dataclass
@@ -314,8 +320,8 @@ def tell_requests(all_found: list[Found]) -> list[str]:
         "it was due, so that waiting for the one before counts. The ratio is the median of the rounds'. Spares were",
         "made before: making one holds the same locks as a copy of the template, whenever it is done.",
         "",
-        "| tables | while | requests | p50 ms | p95 | p99 | most | p95 ratio | failed | created | median ms of that | failed |",
-        f"| --: | --- |{' --: |' * 10}",
+        "| tables | while | requests | p50 ms | p95 | p99 | most | p95 ratio | failed | created | a second | median ms of that | failed |",
+        f"| --: | --- |{' --: |' * 11}",
     ]
     for found in all_found:
         for name, title in PHASES.items():
@@ -326,7 +332,7 @@ def tell_requests(all_found: list[Found]) -> list[str]:
                 f" | {ms(statistics.median(phase.requests))} | {ms(percentile(phase.requests, 95))}"
                 f" | {ms(percentile(phase.requests, 99))} | {ms(max(phase.requests))}"
                 f" | {found.slower(name):.2f} | {len(phase.request_failures)}"
-                f" | {len(phase.creations)} | {ms(made) if made else '-'}"
+                f" | {len(phase.creations)} | {phase.rate:.1f} | {ms(made) if made else '-'}"
                 f" | {len(phase.creation_failures)} |"
             )
     return lines
