@@ -93,6 +93,9 @@ class Found:
     beside: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     at_once: dict[str, Any] = field(default_factory=dict)
     phases: dict[str, Phase] = field(default_factory=lambda: {each: Phase() for each in PHASES})
+    references: list[int] = field(default_factory=list)
+    """Foreign keys to the shared table, before each round and after the last."""
+
     loads: list[float] = field(default_factory=list)
 
     def ratio(self, key: str) -> float:
@@ -159,13 +162,16 @@ def measure(site: Site, found: Found, peers: tuple[str, ...], options: argparse.
         found.loads.append(os.getloadavg()[0])
         for each in others.values():
             each.close()
-        ours.ask("refill", count=THREADS * options.each)
-        found.at_once = ours.ask("create at once", prefix="once", each=options.each)
-        found.loads.append(os.getloadavg()[0])
         server = stack.enter_context(site.worker(OURS, shared=True))
         server.ask("serve", seconds=1, rate=REQUESTS)
         for number in range(options.rounds):
+            found.references.append(count_references(site))
             beside_requests(found, server, ours, number, options.seconds)
+        found.references.append(count_references(site))
+        server.close()
+        found.loads.append(os.getloadavg()[0])
+        ours.ask("refill", count=THREADS * options.each)
+        found.at_once = ours.ask("create at once", prefix="once", each=options.each)
         found.loads.append(os.getloadavg()[0])
 
 
@@ -205,6 +211,14 @@ def count_all(site: Site, found: Found, peers: tuple[str, ...]) -> None:
     for key, (variant, schema_name) in (last | {each: (each, "peer0") for each in peers}).items():
         with psycopg.connect(site.url_of(variant)) as connection:
             found.made[key] = count_of(connection, schema_name)
+
+
+def count_references(site: Site) -> int:
+    with psycopg.connect(site.url_of(OURS)) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_constraint WHERE confrelid = 'public.plans_plan'::regclass"
+        ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def beside_requests(
@@ -320,8 +334,8 @@ def tell_requests(all_found: list[Found]) -> list[str]:
         "it was due, so that waiting for the one before counts. The ratio is the median of the rounds'. Spares were",
         "made before: making one holds the same locks as a copy of the template, whenever it is done.",
         "",
-        "| tables | while | requests | p50 ms | p95 | p99 | most | p95 ratio | failed | created | a second | median ms of that | failed |",
-        f"| --: | --- |{' --: |' * 11}",
+        "| tables | while | requests | p50 ms | p95 | p99 | most | p95 of each round | ratio | failed | created | a second | median ms of that | failed |",
+        f"| --: | --- |{' --: |' * 12}",
     ]
     for found in all_found:
         for name, title in PHASES.items():
@@ -331,10 +345,20 @@ def tell_requests(all_found: list[Found]) -> list[str]:
                 f"| {found.tables} | {title} | {len(phase.requests)}"
                 f" | {ms(statistics.median(phase.requests))} | {ms(percentile(phase.requests, 95))}"
                 f" | {ms(percentile(phase.requests, 99))} | {ms(max(phase.requests))}"
+                f" | {', '.join(map(ms, phase.p95s))}"
                 f" | {found.slower(name):.2f} | {len(phase.request_failures)}"
                 f" | {len(phase.creations)} | {phase.rate:.1f} | {ms(made) if made else '-'}"
                 f" | {len(phase.creation_failures)} |"
             )
+    lines += [
+        "",
+        "PostgreSQL keeps two triggers at the shared table for each foreign key to it, and looks at them all with each UPDATE.",
+        *(
+            f"With {found.tables} tables there were {', '.join(map(str, found.references[:-1]))} such keys before each"
+            f" round, and {found.references[-1]} after the last."
+            for found in all_found
+        ),
+    ]
     return lines
 
 
@@ -373,8 +397,8 @@ def report(server: PostgresServer, all_found: list[Found], peers: tuple[str, ...
         *tell_machine(server, all_found, packages),
         *tell_bars(all_found),
         *tell_beside(all_found),
-        *tell_at_once(all_found),
         *tell_requests(all_found),
+        *tell_at_once(all_found),
         *tell_failures(all_found),
     ]
     return "\n".join(lines) + "\n"
