@@ -284,9 +284,14 @@ def tell_bars(all_found: list[Found]) -> list[str]:
             rows.append((title, f"{found.slower(name):.2f}", found.slower(name) <= SLOWER))
         failed = sum(len(each.request_failures) for each in found.phases.values())
         rows.append((f"{of}: no request fails", f"{failed} failed", not failed))
+    busy = max(load for found in all_found for load in found.loads) > (os.cpu_count() or 1)
+    doubt = ", doubtful: the machine was not quiet" if busy else ""
     return [
         *("", "## The bars", "", "| bar | found | verdict |", "| --- | --: | --- |"),
-        *(f"| {bar} | {figure} | {'met' if met else 'missed'} |" for bar, figure, met in rows),
+        *(
+            f"| {bar} | {figure} | {'met' if met else 'missed'}{doubt} |"
+            for bar, figure, met in rows
+        ),
     ]
 
 
@@ -386,7 +391,8 @@ def tell_machine(server: PostgresServer, all_found: list[Found], packages: list[
         (
             f"{datetime.now(UTC):%Y-%m-%d}. Python {platform.python_version()}, {versions}; PostgreSQL"
             f" {server.binaries.version} over a unix socket, {os.cpu_count()} cores. Load of the machine"
-            f" (one minute) after each part: {', '.join(f'{load:.1f}' for load in loads)}."
+            f" (one minute) after each part: {', '.join(f'{load:.1f}' for load in loads)};"
+            f" niceness {os.nice(0)}."
         ),
     ]
 
