@@ -12,12 +12,10 @@ plain Django within a round. URL names a PostgreSQL server on which databases ma
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import random
 import statistics
-import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -26,16 +24,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from benchmarks.request_worker import HOSTS
 from benchmarks.wire import Relay, Traffic
+from benchmarks.workers import PROJECT, Worker
 from tools.postgres import PostgresServer
 
-PROJECT = Path(__file__).resolve().parent.parent
 REPORT = PROJECT / "benchmarks/results/requests.md"
 PLAIN, OURS = "plain", "appschema"
 VARIANTS = (PLAIN, OURS, "django-tenants", "django-pgschemas")
@@ -54,38 +51,14 @@ DOUBTFUL_SPREAD = 0.10
 Key = tuple[str, str, str]  # mode, view, variant
 
 
-class Worker:
-    """The process of one variant; see ``request_worker``."""
-
-    def __init__(self, variant: str, mode: str, url: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.request_worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=PROJECT,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(map(str, (PROJECT / "src", PROJECT))),
-                "BENCHMARK_VARIANT": variant,
-                "BENCHMARK_MODE": mode,
-                "BENCHMARK_URL": url,
-            },
-        )
-
-    def ask(self, do: str, **details: Any) -> Any:
-        """Give an order and wait for its answer."""
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.write(json.dumps({"do": do, **details}) + "\n")
-        self._process.stdin.flush()
-        if not (line := self._process.stdout.readline()):
-            raise SystemExit(f"The worker has ended while it was asked to {do!r}; see above.")
-        return json.loads(line)
-
-    def close(self) -> None:
-        """Let the process end."""
-        self._process.communicate()
+def start(variant: str, mode: str, url: str) -> Worker:
+    """Start the process of one variant; see ``request_worker``."""
+    environment = {
+        "BENCHMARK_VARIANT": variant,
+        "BENCHMARK_MODE": mode,
+        "BENCHMARK_URL": url,
+    }
+    return Worker("benchmarks.request_worker", environment)
 
 
 @dataclass
@@ -117,7 +90,7 @@ def databases(url: str) -> Iterator[dict[str, str]]:
             connection.execute(f"CREATE DATABASE {name}")
         try:
             for variant, each in urls.items():
-                worker = Worker(variant, "wsgi", each)
+                worker = start(variant, "wsgi", each)
                 worker.ask("set up")
                 worker.close()
             yield urls
@@ -131,7 +104,7 @@ def count(urls: dict[str, str], results: Results) -> None:
     for variant, url in urls.items():
         relay = Relay(url)
         for mode in MODES:
-            worker = Worker(variant, mode, relay.url_of(url))
+            worker = start(variant, mode, relay.url_of(url))
             for view in VIEWS:
                 worker.ask("time", path=view, count=len(HOSTS) * 2)
                 relay.take()
@@ -139,7 +112,7 @@ def count(urls: dict[str, str], results: Results) -> None:
                 results.traffic[mode, view, variant] = relay.take()
             worker.close()
         if variant in (PLAIN, OURS):
-            worker = Worker(variant, "kinds", relay.url_of(url))
+            worker = start(variant, "kinds", relay.url_of(url))
             for title in worker.ask("kinds"):
                 worker.ask("kind", name=title)
                 relay.take()
@@ -153,7 +126,7 @@ def measure(urls: dict[str, str], rounds: int, results: Results) -> None:
     """Time each view of each variant, in turn."""
     with ExitStack() as stack:
         workers = {
-            (variant, mode): Worker(variant, mode, url)
+            (variant, mode): start(variant, mode, url)
             for variant, url in urls.items()
             for mode in MODES
         }

@@ -18,10 +18,20 @@ pytestmark = pytest.mark.xdist_group("benchmarks")  # Each is run once.
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("benchmarks") / "scale.md"
+    return run("scale", "--schemas=0,3", "--tables=4", "--fleet=1,2", report=path)
+
+
+@pytest.fixture(scope="module")
+def sign_ups(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("benchmarks") / "sign_ups.md"
+    counts = ("--tables=2", "--repeat=1", "--each=1", "--rounds=1", "--seconds=0.5")
+    return run("sign_ups", "--alone", *counts, report=path)
+
+
+def run(name: str, *arguments: str, report: Path) -> str:
     # A server and a process of its own: the settings of the tests are read once, with one database.
-    command = [sys.executable, "-m", "benchmarks.scale", "--schemas", "0,3", "--tables", "4"]
     done = subprocess.run(
-        [*command, "--fleet", "1,2", "--report", path],
+        [sys.executable, "-m", f"benchmarks.{name}", *arguments, "--report", report],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
@@ -29,7 +39,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return path.read_text()
+    return report.read_text()
 
 
 def rows(report: str) -> dict[str, list[str]]:
@@ -78,3 +88,22 @@ def test_a_section_that_is_measured_again_replaces_its_old_self_and_no_other(tmp
 def test_a_spread_is_the_median_the_least_and_the_most():
     assert spread([0.001, 0.003, 0.1]) == "3.00 (1.00-100)"
     assert spread([2.0], unit=1) == "2.00"
+
+
+def test_every_way_of_signing_up_makes_the_same_tables_indexes_and_foreign_keys(sign_ups):
+    found = rows(sign_ups)
+    ways = [
+        cells[-1] for title, cells in found.items() if re.match("psycopg|django-appschema", title)
+    ]
+    assert len(ways) == 3
+    assert set(ways) == {"10, 34, 11"}
+
+
+def test_what_can_be_counted_is_right_in_the_report_of_sign_ups(sign_ups):
+    found = [
+        line.strip("| ").split(" | ") for line in sign_ups.splitlines() if line.startswith("| 2 |")
+    ]
+    quiet, template, spares, at_once = found
+    assert (at_once[1], at_once[-1]) == ("8", "0")
+    for phase, created in ((quiet, "0"), (template, "3"), (spares, "3")):
+        assert (phase[2], phase[9], phase[10], phase[-1]) == ("56", "0", created, "0"), phase

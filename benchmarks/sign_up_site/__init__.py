@@ -1,0 +1,1 @@
+"""A site whose new customers get many tables, by each of the packages that are compared."""
