@@ -227,8 +227,8 @@ TRIGGERS = """
            pg_catalog.obj_description(t.oid, 'pg_trigger') AS comment
       FROM pg_catalog.unnest(%(relations)s::oid[]) AS own (oid)
       JOIN pg_catalog.pg_trigger AS t ON t.tgrelid = own.oid AND NOT t.tgisinternal
-      LEFT JOIN pg_catalog.pg_trigger AS p ON p.oid = t.tgparentid
-     WHERE t.tgparentid = 0 OR t.tgenabled <> p.tgenabled
+     WHERE t.tgparentid = 0 OR t.tgenabled
+           <> (SELECT p.tgenabled FROM pg_catalog.pg_trigger AS p WHERE p.oid = t.tgparentid)
      ORDER BY t.tgname
 """
 

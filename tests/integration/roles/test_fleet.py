@@ -54,7 +54,7 @@ ODD = ["Acme", "acme", "a-b", "straße", "schéma-" + "é" * 27, "x" * 63, "x" *
 def database(django_db_blocker: Any) -> Iterator[str]:
     """An empty database of a login that may make roles, with the setting on."""
     number = next(COUNTER)
-    name, login = f"appschema Rôles_{NUMBER}_{number}", f"appschema_l_{NUMBER}_{number}"
+    name, login = f"as Rôles_{NUMBER}_{number}", f"appschema_l_{NUMBER}_{number}"
     with django_db_blocker.unblock(), new_database(name, login), connected_to(name, login):
         yield name
 
