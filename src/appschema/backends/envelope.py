@@ -210,10 +210,9 @@ def _make(
 def plain_envelope(template: bytes, schema_name: str | None, sender: Sender) -> Envelope | None:
     """Return the envelope of *template* if nothing in it asks for more than that, else None."""
     config = get_config()
-    tables = get_tables()
     return (_plain_cached if len(template) <= _LONGEST_CACHED else _plain)(
         template,
-        tables.names_of_both if get_owner() else tables.names_in_schemas,
+        _watched_names(),
         schema_name,
         config.default_path,
         role_of(schema_name, sender) if config.roles else None,

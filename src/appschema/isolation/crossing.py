@@ -155,10 +155,7 @@ def _carrying(original: Any) -> Any:
 def _binding(original: Any) -> Any:
     @wraps(original)
     def db(self: Any) -> str:
-        alias = original(self)
-        schema_name = get_current()
-        # As bind_here() does, for every query: an alias that is bound is the same key.
-        return str(alias) if schema_name is None else bind_alias(alias, schema_name)
+        return bind_here(original(self))
 
     return db
 
