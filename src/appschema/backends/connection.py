@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
 
 import psycopg
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import pq
 
 from appschema.conf import get_config
@@ -129,3 +130,20 @@ def without_envelope(connection: Any) -> Iterator[None]:
         yield
     finally:
         connection.is_bare = found
+
+
+def send_bare(connection: BaseDatabaseWrapper, text: str) -> None:
+    """Send statements in one message as they are; they name their schema, or set the path themselves.
+
+    Nobody reads their megabytes to tell what they are. Inside a transaction they run as the role of
+    the statement before, outside as the one that connects. What a session has learnt of a schema
+    by them is not counted, unless the caller adds it to ``touched_schemas``.
+    """
+    connection.ensure_connection()
+    psycopg_connection: Any = connection.connection
+    with (
+        connection.wrap_database_errors,
+        without_envelope(psycopg_connection),
+        psycopg_connection.cursor() as cursor,
+    ):
+        cursor.execute(text, prepare=False)

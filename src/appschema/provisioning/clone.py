@@ -22,11 +22,11 @@ from appschema.names import (
     validate_schema_name,
 )
 from appschema.names import quote_identifier as quoted
+from appschema.patience import waiting_at_most
 from appschema.signals import schema_created
 
 from .drop import refuse_dropped
 from .locks import keep_migrate_out
-from .patience import waiting_at_most
 from .register import (
     find_row,
     refuse_name_of_role,

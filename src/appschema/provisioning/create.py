@@ -10,10 +10,10 @@ from appschema.conf import get_config
 from appschema.context import as_owner, schema_context
 from appschema.models import Schema
 from appschema.names import PUBLIC, normalise_public_name, validate_schema_name
+from appschema.patience import waiting_at_most
 from appschema.signals import schema_created
 
 from .locks import keep_migrate_out
-from .patience import waiting_at_most
 from .register import refuse_name_of_role, refuse_special_name, register, tell_on_commit
 from .replay import telling_of_locks
 from .sources import make_schema

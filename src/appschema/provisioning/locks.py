@@ -21,8 +21,7 @@ from psycopg import errors
 from appschema.exceptions import SchemaBusy
 from appschema.models import Template
 from appschema.names import quote_identifier
-
-from .patience import PATIENCE, PAUSE
+from appschema.patience import PATIENCE, PAUSE
 
 _MIGRATE = 7_310_577_331_450_001
 _REFILL = 7_310_577_331_450_002

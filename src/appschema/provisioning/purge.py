@@ -22,6 +22,7 @@ from appschema.exceptions import SchemaBusy, UnknownSchema, WrongState
 from appschema.fleet.execute import Result
 from appschema.models import Schema
 from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier, validate_schema_name
+from appschema.patience import patiently
 from appschema.roles.database import DatabaseRoles
 from appschema.signals import schema_purged
 
@@ -35,7 +36,6 @@ from .parts import (
     parts_of,
     take,
 )
-from .patience import patiently
 from .register import find_row, retire_name, tell_on_commit
 
 SHARE_OF_LOCKS = 8

@@ -13,11 +13,11 @@ from appschema.context import as_owner, schema_context
 from appschema.exceptions import SchemaExists, SchemaMissing
 from appschema.models import Schema
 from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier, validate_schema_name
+from appschema.patience import patiently
 from appschema.roles.database import DatabaseRoles
 from appschema.signals import schema_renamed
 
 from .drop import refuse_dropped
-from .patience import patiently
 from .register import (
     find_row,
     making_schema,

@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import IntegrityError, OperationalError, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import errors
 
-from appschema.backends.connection import without_envelope
+from appschema.backends.connection import send_bare
 from appschema.catalog import Script
 from appschema.exceptions import SchemaBusy, TemplateLags
+from appschema.patience import OTHERS_ARE_FASTER
 from appschema.roles.database import DatabaseRoles
 
-from .patience import OTHERS_ARE_FASTER
 from .register import making_schema
 
 
@@ -42,21 +41,6 @@ def replay(script: Script, name: str, *, using: str) -> None:
         raise
     if needs_role:
         roles.make_that_of(name, is_new=True)
-
-
-def send_bare(connection: BaseDatabaseWrapper, text: str) -> None:
-    """Send a script's text as it is: it sets its own path, and puts back what it found.
-
-    Nobody reads its megabytes to tell what they are. It runs as the role of the statement before.
-    """
-    connection.ensure_connection()
-    psycopg_connection = connection.connection
-    with (
-        connection.wrap_database_errors,
-        without_envelope(psycopg_connection),
-        psycopg_connection.cursor() as cursor,
-    ):
-        cursor.execute(text, prepare=False)
 
 
 @contextmanager

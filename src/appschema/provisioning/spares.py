@@ -13,10 +13,10 @@ from appschema.exceptions import TemplateLags, WrongState
 from appschema.fleet.origins import drop_spares, read_own_digest
 from appschema.models import Spare, Template
 from appschema.names import PUBLIC, SPARE_PREFIX
+from appschema.patience import waiting_at_most
 from appschema.roles.database import DatabaseRoles
 
 from .locks import keep_migrate_out, try_to_refill
-from .patience import waiting_at_most
 from .rename import alter_name
 from .replay import replay, send_bare, telling_of_locks
 from .template import find_template, is_at_head, load_script

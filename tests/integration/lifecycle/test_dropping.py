@@ -14,7 +14,7 @@ from django.db.transaction import TransactionManagementError
 from django.test import override_settings
 from django.utils import timezone
 
-from appschema import schema_context
+from appschema import patience, schema_context
 from appschema.exceptions import (
     NoSchemaError,
     SchemaBusy,
@@ -33,7 +33,6 @@ from appschema.provisioning import (
     due_schemas,
     new_schema,
     parts,
-    patience,
     purge,
     purge_due_schemas,
     purge_schema,

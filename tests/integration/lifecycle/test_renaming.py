@@ -9,7 +9,7 @@ from django.core.files.base import ContentFile
 from django.db import connection, transaction
 from django.test import override_settings
 
-from appschema import schema_context
+from appschema import patience, schema_context
 from appschema.exceptions import (
     InvalidSchemaName,
     NameRetired,
@@ -20,7 +20,7 @@ from appschema.exceptions import (
 )
 from appschema.isolation.storage import SchemaStorage, directory_of
 from appschema.models import RetiredName, Schema
-from appschema.provisioning import new_schema, patience, rename_schema
+from appschema.provisioning import new_schema, rename_schema
 from appschema.resolver import resolve
 from tests.integration.fleet.conftest import Site, model
 from tests.integration.lifecycle.conftest import (
