@@ -20,7 +20,7 @@ LAYERS = [
     {"fleet"},
     {"resolver"},
     {"models", "migrations"},
-    {"router", "deletion"},
+    {"router", "deletion", "patience"},
     {"backends", "catalog", "isolation", "roles"},
     {"context", "placement"},
     {"conf"},
