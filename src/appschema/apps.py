@@ -18,6 +18,7 @@ class AppschemaConfig(AppConfig):
         from .router import install
 
         records.place_records()
+        records.note_records()
         memory.key_by_schema()
         crossing.guard_crossing()
         compiler.guard_raw_queries()

@@ -21,6 +21,7 @@
     ├── UnsafeStatement          SQL that cannot carry its schema (also Django's NotSupportedError)
     ├── StillReferenced          schemas refer to rows to be deleted (also Django's IntegrityError)
     └── MigrationError           a fleet's migration that must not begin, or that failed
+        └── SchemaDrifts         a schema differs from what the same migrations made of others
 
 Those that a person meets at the command line are also Django's CommandError, so that
 every command, ours or not, prints their sentence and no traceback.
@@ -28,7 +29,7 @@ every command, ours or not, prints their sentence and no traceback.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from django.core.management.base import CommandError
 from django.db.utils import IntegrityError, NotSupportedError, ProgrammingError
@@ -216,3 +217,29 @@ class StillReferenced(AppSchemaError, IntegrityError, CommandError):
 
 class MigrationError(AppSchemaError, CommandError):
     """A migration of the fleet that must not begin, or that failed in some schemas."""
+
+    def with_returncode(self, returncode: int) -> Self:
+        """Return this error, for a command that is to end with another code than 1."""
+        self.returncode = returncode
+        return self
+
+
+class SchemaDrifts(MigrationError):
+    """After the same migrations a schema is not what others are; it was rolled back.
+
+    ``differences`` tells object by object how it differs, in words.
+    """
+
+    def __init__(self, schema_name: str, differences: list[str]) -> None:
+        self.schema_name = schema_name
+        self.differences = differences
+        told = "; ".join(differences[:5]) + ("; ..." if len(differences) > 5 else "")
+        super().__init__(
+            f"Schema {schema_name!r} differs from the others after these migrations, and was rolled"
+            f" back: {told or 'in the order of its objects'}. Mend it ('manage.py diffschemas"
+            f" {schema_name}' tells all), or run 'manage.py migrate --schema {schema_name}"
+            " --accept-drift'."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.schema_name, self.differences)

@@ -245,3 +245,79 @@ class Spare(models.Model):
 
     def __str__(self) -> str:
         return str(self.schema_name)
+
+
+class AppliedSet(models.Model):
+    """Migrations that are applied together in at least one schema; a fleet has few such sets."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    migrations = models.JSONField(help_text="``app.name`` of each, in the order of the alphabet.")
+
+    def __str__(self) -> str:
+        return str(self.digest)
+
+
+class LedgerEntry(models.Model):
+    """What is applied in one schema, so that ``public`` knows it of all without asking each.
+
+    Written in the transaction that writes the schema's own records. A row counts only for the schema
+    that has both its name and its oid: of one that was dropped, restored or renamed by hand it
+    tells nothing.
+    """
+
+    schema_name = SchemaNameField(
+        max_length=MAX_NAME_BYTES, primary_key=True, validators=[check_schema_name]
+    )
+    schema_oid = models.BigIntegerField(help_text="The namespace's oid.")
+    applied = models.ForeignKey(AppliedSet, on_delete=models.PROTECT, related_name="entries")
+    rows = models.CharField(
+        max_length=64,
+        default="",
+        db_default="",
+        help_text="Digest of the content types, permissions and sites that were made in it last.",
+    )
+    drift = models.CharField(
+        max_length=64,
+        default="",
+        db_default="",
+        help_text="Fingerprint of what differs in it from other schemas, and was accepted.",
+    )
+    under_way = models.JSONField(
+        null=True, help_text="The migration that runs outside a transaction, and how far it got."
+    )
+
+    def __str__(self) -> str:
+        return str(self.schema_name)
+
+
+class FleetRun(models.Model):
+    """One run of ``migrate`` over the fleet."""
+
+    who = models.TextField(help_text="The user and the host.")
+    what = models.TextField(help_text="The command as it was typed.")
+    began = models.DateTimeField()
+    ended = models.DateTimeField(null=True, help_text="Null while it runs, and if it was killed.")
+    counts = models.JSONField(default=dict, help_text="How many schemas have each outcome.")
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.began:%Y-%m-%d %H:%M})"
+
+
+class FleetResult(models.Model):
+    """What became of one schema in a run; those with nothing to do are only counted."""
+
+    run = models.ForeignKey(FleetRun, on_delete=models.CASCADE, related_name="results")
+    schema_name = models.CharField(max_length=MAX_NAME_BYTES)
+    status = models.CharField(max_length=20)
+    applied = models.JSONField(default=list, help_text="``app.name`` of each migration.")
+    seconds = models.FloatField()
+    error = models.TextField(blank=True, default="")
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.schema_name}: {self.status}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connections, router
@@ -22,6 +23,7 @@ from .isolation.crossing import refuse_crossing, refuse_relation
 from .names import PUBLIC
 from .placement import APP_LABEL, get_placement
 
+_asked: ContextVar[list[Question] | None] = ContextVar("appschema_asked", default=None)
 _reaches_shared: ContextVar[bool] = ContextVar("appschema_reaches_shared", default=False)
 
 
@@ -33,6 +35,35 @@ def reaching_shared_tables() -> Iterator[None]:
         yield
     finally:
         _reaches_shared.reset(token)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a migration asked of the routers, and their answer."""
+
+    using: str
+    app_label: str
+    hints: dict[str, Any] = field(compare=False)
+    answer: bool
+
+    def is_answered_alike(self) -> bool:
+        """Tell whether they say the same in the schema that is current now."""
+        return router.allow_migrate(self.using, self.app_label, **self.hints) == self.answer
+
+
+@contextmanager
+def noting_questions() -> Iterator[list[Question]]:
+    """Note what routers are asked about migrations inside, if any but ours could answer."""
+    asked: list[Question] = []
+    token = _asked.set(asked if any(map(_may_answer, router.routers)) else None)
+    try:
+        yield asked
+    finally:
+        _asked.reset(token)
+
+
+def _may_answer(each: Any) -> bool:
+    return hasattr(each, "allow_migrate") and not isinstance(each, PlacementRouter)
 
 
 def is_ours(connection: BaseDatabaseWrapper) -> bool:
@@ -59,6 +90,13 @@ class PlacementRouter:
         refuse_relation(obj1, obj2)
 
     def allow_migrate(self, db: str, app_label: str, **hints: object) -> bool | None:
+        if (asked := _asked.get()) is not None:
+            token = _asked.set(None)
+            try:
+                answer = router.allow_migrate(db, app_label, **hints)
+            finally:
+                _asked.reset(token)
+            asked.append(Question(db, app_label, dict(hints), answer))
         schema_name = current_schema()
         if not is_ours(connections[db]):
             # The registry tells of the schemas of its own database; another kind has none.

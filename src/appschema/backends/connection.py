@@ -132,6 +132,16 @@ def without_envelope(connection: Any) -> Iterator[None]:
         connection.is_bare = found
 
 
+def end_users_path(connection: BaseDatabaseWrapper) -> None:
+    """Let a path that the user's SQL has set end here, and not with the transaction.
+
+    A migration may set one for its own statements; its record belongs in the schema all the same, and
+    the next migration may share its transaction.
+    """
+    if connection.connection is not None:
+        connection.connection.transaction_path.forget()
+
+
 def send_bare(connection: BaseDatabaseWrapper, text: str) -> None:
     """Send statements in one message as they are; they name their schema, or set the path themselves.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.db.backends.postgresql.schema import DatabaseSchemaEditor
 
@@ -25,12 +25,25 @@ else:
     _Base = object
 
 
+class Tape(Protocol):
+    """What listens to an editor."""
+
+    def note_statement(self, sql: str, params: Any) -> None:
+        """A statement is about to be sent."""
+
+    def note_default(self, field: Any) -> None:
+        """The default of *field* is evaluated, to become part of a statement."""
+
+
 class DatabaseSchemaEditorMixin(_Base):
     """In a schema, CREATE EXTENSION goes to the schema for extensions and DROP EXTENSION nowhere.
 
     Each schema's migrations create the extension (the first does, for all) and would drop it
     from under all the others when one schema goes back.
     """
+
+    tape: Tape | None = None
+    """Writes down what this editor does, for other schemas."""
 
     def __exit__(
         self,
@@ -50,7 +63,14 @@ class DatabaseSchemaEditorMixin(_Base):
             self.deferred_sql = []
         super().__exit__(exc_type, exc_value, traceback)
 
+    def effective_default(self, field: Any) -> Any:
+        if self.tape is not None:
+            self.tape.note_default(field)
+        return super().effective_default(field)
+
     def execute(self, sql: Any, params: Any = ()) -> Any:
+        if self.tape is not None:
+            self.tape.note_statement(str(sql), params)
         if current_schema() in (None, PUBLIC) or not isinstance(sql, str):
             return super().execute(sql, params)
         text = sql.encode()

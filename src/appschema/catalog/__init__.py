@@ -12,6 +12,8 @@
   SQL, ``.dumps()`` and ``Script.loads(text)`` keep it. ``.with_rows(rows)`` exchanges the rows.
 * ``compare(one, other)`` -> ``Difference`` after ``Difference``, each a sentence.
 * ``functions_naming_schema(snapshot)`` -> ``Script`` to be sent after ALTER SCHEMA ... RENAME.
+* ``read_fingerprint(cursor, schema_name, relations)`` -> ``Fingerprint`` of a few relations, in one
+  query; ``fingerprint_sql`` is its hash as an expression.
 * ``snapshot.doubts`` tells what may name the schema and is left as it is in a copy.
 
 Nothing here knows of models or settings. With APPSCHEMA_ROLES the caller is inside ``as_owner()``,
@@ -20,6 +22,7 @@ settings for the transaction, and put them back.
 """
 
 from .compare import Difference, compare
+from .fingerprint import Fingerprint, fingerprint_sql, read_fingerprint
 from .read import read_schema
 from .renamed import functions_naming_schema
 from .rows import read_rows
@@ -30,10 +33,13 @@ from .write import write_schema
 __all__ = [
     "Difference",
     "Doubt",
+    "Fingerprint",
     "SchemaSnapshot",
     "Script",
     "compare",
+    "fingerprint_sql",
     "functions_naming_schema",
+    "read_fingerprint",
     "read_rows",
     "read_schema",
     "write_schema",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,17 +21,9 @@ from .executor import PlacedExecutor, Progress
 from .plan import Request, SchemaPlan, plan_schema
 from .receivers import send_placed
 from .records import public_records
+from .result import Result
 
 Sync = Callable[[BaseDatabaseWrapper, set[str]], None]
-
-
-@dataclass(frozen=True)
-class Result:
-    """What became of one schema."""
-
-    schema_name: str
-    applied: tuple[str, ...] = ()
-    error: Exception | None = None
 
 
 def make_plan(connection: BaseDatabaseWrapper, request: Request, schema_name: str) -> SchemaPlan:
@@ -107,12 +98,12 @@ def _run(
                 fake=request.fake,
                 fake_initial=request.fake_initial,
             )
-        _render_real_apps(state)
+        render_real_apps(state)
         send(post_migrate, apps=state.apps)
     return Result(plan.schema_name, tuple(str(migration) for migration, _ in steps))
 
 
-def _render_real_apps(state: ProjectState) -> None:
+def render_real_apps(state: ProjectState) -> None:
     """Render the models of apps without migrations again, now with their relations."""
     state.clear_delayed_apps_cache()
     rendered = state.apps

@@ -9,6 +9,8 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
 
 from appschema.names import PUBLIC
@@ -30,8 +32,14 @@ class PlacedExecutor(MigrationExecutor):
         placement: Placement,
         schema_name: str,
         progress: Progress | None = None,
+        loader: MigrationLoader | None = None,
     ) -> None:
-        super().__init__(connection, progress)
+        if loader is None:
+            super().__init__(connection, progress)
+        else:
+            # Django's own would read what is applied from the database.
+            self.connection, self.loader = connection, loader
+            self.recorder, self.progress_callback = MigrationRecorder(connection), progress
         self.placement = placement
         self.public = schema_name == PUBLIC
         self.unmigrated_here = {

@@ -133,3 +133,17 @@ def _is_applied(migration: Migration, applied: Collection[tuple[str, str]]) -> b
     if (migration.app_label, migration.name) in applied:
         return True
     return bool(migration.replaces) and all(tuple(each) in applied for each in migration.replaces)
+
+
+def find_squashed(
+    loader: MigrationLoader, placement: Placement, recorded: Collection[tuple[str, str]]
+) -> tuple[Key, ...]:
+    """Return the squashed migrations that are not *recorded*, though all that they replace are.
+
+    The loader was made with these records. Django writes such records with every migrate.
+    """
+    return tuple(
+        key
+        for key in loader.replacements
+        if placement.in_schemas(key[0]) and key in loader.applied_migrations and key not in recorded
+    )

@@ -16,14 +16,18 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
+from django.db import transaction
 from django.db.migrations import Migration
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
+from appschema.backends.connection import end_users_path
 from appschema.context import current_schema, schema_context
 from appschema.names import PUBLIC
 from appschema.placement import Placement, get_placement
 from appschema.router import is_ours
+
+from .ledger import is_held, write_entry
 
 Key = tuple[str, str]
 Records = dict[Key, Any]
@@ -36,23 +40,66 @@ def place_records() -> None:
 
     @wraps(_original)
     def applied_migrations(self: MigrationRecorder) -> Records:
+        if isinstance(self.connection, KnownRecords):
+            return self.connection.answer()
         placement = get_placement()
         if not (placement.isolated or placement.both) or not is_ours(self.connection):
             return _original(self)
         public = current_schema() in (None, PUBLIC)
-        own = {
-            key: record
-            for key, record in _original(self).items()
-            if placement.holds(key[0], public=public)
-        }
-        history = _History(MigrationLoader(None, ignore_no_migrations=True), own, placement)
-        if public:
-            elsewhere = history.isolated_beside()
-        else:
-            elsewhere = history.shared_beside(public_records(self))
-        return {**elsewhere, **own}
+        shared = {} if public else public_records(self)
+        return _by_placement(_original(self), shared, placement, public=public)
 
     MigrationRecorder.applied_migrations = applied_migrations  # type: ignore[method-assign]
+
+
+def note_records() -> None:
+    """Make Django's recorder write the ledger's entry too, in one transaction with the record."""
+    for method in ("record_applied", "record_unapplied"):
+        setattr(MigrationRecorder, method, _noting(getattr(MigrationRecorder, method)))
+
+
+def _noting(record: Callable[..., None]) -> Callable[..., None]:
+    @wraps(record)
+    def noting(self: MigrationRecorder, app: str, name: str) -> None:
+        schema_name = current_schema()
+        if not is_ours(self.connection):
+            record(self, app, name)
+            return
+        end_users_path(self.connection)
+        if schema_name in (None, PUBLIC) or is_held():
+            record(self, app, name)
+            return
+        using = self.connection.alias
+        with transaction.atomic(using=using):
+            record(self, app, name)
+            write_entry(str(schema_name), using=using)
+
+    return noting
+
+
+class KnownRecords:
+    """Stands for a connection where the records of a schema are known already.
+
+    Django's loader takes it, and asks no database.
+    """
+
+    def __init__(self, own: Iterable[Key], shared: Records) -> None:
+        self._own = dict.fromkeys(own)
+        self._shared = shared
+
+    def answer(self) -> Records:
+        """Return what the recorder would, inside the schema."""
+        return _by_placement(self._own, self._shared, get_placement(), public=False)
+
+
+def _by_placement(
+    records: Records, shared: Records, placement: Placement, *, public: bool
+) -> Records:
+    """Return the records of what is placed here, and of what counts as applied beside it."""
+    own = {key: record for key, record in records.items() if placement.holds(key[0], public=public)}
+    history = _History(MigrationLoader(None, ignore_no_migrations=True), own, placement)
+    elsewhere = history.isolated_beside() if public else history.shared_beside(shared)
+    return {**elsewhere, **own}
 
 
 def public_records(recorder: MigrationRecorder) -> Records:

@@ -19,23 +19,55 @@ class Selection:
 
     public: bool
     schemas: tuple[str, ...] | None
+    exclude: tuple[str, ...] = ()
+    canary: tuple[str, ...] = ()
+    """Those that go first; the others follow if none of them fails."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether all schemas are addressed, but for those that are excluded."""
+        return self.schemas is None
 
 
-def read_selection(schemas: Iterable[str] | None, *, shared_only: bool = False) -> Selection:
-    """Return what ``--schema NAME ...`` and ``--shared`` select.
+def read_selection(
+    schemas: Iterable[str] | None,
+    *,
+    shared_only: bool = False,
+    exclude: Iterable[str] | None = None,
+    canary: Iterable[str] | None = None,
+) -> Selection:
+    """Return what ``--schema NAME ...``, ``--shared``, ``--exclude`` and ``--canary`` select.
 
     Without either, inside ``manage.py inschema NAME`` it is NAME, else everything.
     """
     if schemas is None and not shared_only:
         active = current_schema()
         if active is None:
-            return Selection(public=True, schemas=None)
+            return Selection(True, None, _validated(exclude), _validated(canary))
         schemas, shared_only = ([], True) if active == PUBLIC else ([active], False)
-    names = tuple(dict.fromkeys(map(validate_active_name, schemas or ())))
+    names = _validated(schemas)
     return Selection(
-        public=shared_only or PUBLIC in names,
-        schemas=tuple(name for name in names if name != PUBLIC),
+        shared_only or PUBLIC in names,
+        tuple(name for name in names if name != PUBLIC),
+        _validated(exclude),
+        _validated(canary),
     )
+
+
+def _validated(names: Iterable[str] | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(validate_active_name, names or ())))
+
+
+def select_waves(using: str, selection: Selection) -> list[list[str]]:
+    """Return the names of the schemas that are addressed, wave by wave.
+
+    Raises ``UnknownSchema`` for a name that is not registered, also for one that is left out.
+    """
+    chosen = select_schemas(using, selection.schemas)
+    first = select_schemas(using, selection.canary)
+    left_out = set(select_schemas(using, selection.exclude))
+    rest = [name for name in chosen if name not in left_out and name not in first]
+    return [wave for wave in (first, rest) if wave]
 
 
 def select_schemas(using: str, names: Iterable[str] | None = None) -> list[str]:

@@ -12,10 +12,10 @@ from django.db.migrations.loader import MigrationLoader
 from appschema.conf import get_config
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import SchemaExists
-from appschema.fleet.execute import Result
 from appschema.fleet.origins import drop_spares, drop_template, has_tables, read_digests
 from appschema.fleet.plan import Request
-from appschema.fleet.run import Act, run_each
+from appschema.fleet.result import Result
+from appschema.fleet.run import Migrate, run_each
 from appschema.fleet.syncdb import create_unmigrated
 from appschema.models import Spare, Template
 from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier
@@ -46,14 +46,14 @@ class Head:
         """Let nobody make a schema meanwhile."""
         return no_new_schemas(self._connection)
 
-    def migrate(self, act: Act) -> Iterator[Result]:
+    def migrate(self, migrate: Migrate) -> Iterator[Result]:
         """Migrate the template, if there is one, and the spares, as schemas of the fleet."""
         template = self._find()
         if template is None or self._is_due_to_go(template):
             return
         with schema_context(PUBLIC):
             spares = list(Spare.objects.using(self._using).values_list("schema_name", flat=True))
-        for result in run_each([template.schema_name, *spares], act):
+        for result in migrate([template.schema_name, *spares]):
             if result.schema_name == template.schema_name and result.error:
                 self._has_failed = True
             yield result

@@ -19,6 +19,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import errors
 
 from appschema.exceptions import SchemaBusy
+from appschema.fleet.turn import session_beside
 from appschema.models import Template
 from appschema.names import quote_identifier
 from appschema.patience import PATIENCE, PAUSE
@@ -64,7 +65,7 @@ def no_new_schemas(connection: BaseDatabaseWrapper) -> Iterator[None]:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_MIGRATE])
         yield
         return
-    with _session_beside(connection) as other:
+    with session_beside(connection) as other:
         _take(other)
         yield
         # If it was lost, so was the lock: better an error than schemas that were overlooked.
@@ -76,18 +77,6 @@ def try_to_refill(using: str) -> bool:
     with connections[using].cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_REFILL])
         return bool(cursor.fetchone()[0])
-
-
-@contextmanager
-def _session_beside(connection: BaseDatabaseWrapper) -> Iterator[psycopg.Connection[Any]]:
-    # A session of its own, whose one transaction stays open: migrations commit theirs, and a pooler
-    # that shares sessions keeps this one for us.
-    params = connection.get_connection_params()
-    params = {name: value for name, value in params.items() if name != "cursor_factory"}
-    params |= {"autocommit": False, "prepare_threshold": None, "context": None}
-    with psycopg.connect(**params) as other:
-        yield other
-        other.rollback()
 
 
 def _take(other: psycopg.Connection[Any]) -> None:

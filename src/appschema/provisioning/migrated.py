@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from django.apps import apps
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
 from appschema.context import schema_context
 from appschema.fleet.execute import migrate_schema
+from appschema.fleet.ledger import held, write_entry
+from appschema.fleet.made_rows import find_made_rows
 from appschema.fleet.new_schema import NewSchemaExecutor
 from appschema.fleet.plan import Request
 from appschema.fleet.receivers import load_receivers
 from appschema.fleet.syncdb import create_unmigrated
 from appschema.names import PUBLIC, quote_identifier
+from appschema.placement import get_placement
 from appschema.roles.database import DatabaseRoles
 
 from .fixtures import load_fixtures
@@ -41,13 +45,17 @@ def make_by_migrations(name: str, *, with_role: bool = True, using: str) -> None
 def migrate_new(name: str, *, using: str) -> tuple[str, ...]:
     """Run in a schema that is not committed yet what it lacks, and return what was applied."""
     load_receivers()
-    result = migrate_schema(
-        connections[using],
-        Request(run_syncdb=True, verbosity=0),
-        name,
-        sync=create_unmigrated,
-        kind=NewSchemaExecutor,
-    )
+    with held():
+        result = migrate_schema(
+            connections[using],
+            Request(run_syncdb=True, verbosity=0),
+            name,
+            sync=create_unmigrated,
+            kind=NewSchemaExecutor,
+        )
+    with schema_context(name):
+        rows = find_made_rows(apps, get_placement(), using)
+    write_entry(name, using=using, rows=rows.digest)
     return result.applied
 
 

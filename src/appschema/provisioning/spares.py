@@ -6,6 +6,7 @@ import secrets
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
+from appschema.backends.connection import send_bare
 from appschema.catalog import Script
 from appschema.conf import get_config
 from appschema.context import as_owner, schema_context
@@ -18,7 +19,7 @@ from appschema.roles.database import DatabaseRoles
 
 from .locks import keep_migrate_out, try_to_refill
 from .rename import alter_name
-from .replay import replay, send_bare, telling_of_locks
+from .replay import replay, telling_of_locks
 from .template import find_template, is_at_head, load_script
 
 

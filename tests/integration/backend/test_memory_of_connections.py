@@ -10,7 +10,7 @@ from django.test import override_settings
 
 from appschema import schema_context
 from appschema.conf import get_config
-from appschema.fleet.execute import Result
+from appschema.fleet.result import Result
 from appschema.fleet.run import run_each
 from tests.sample.notes.models import Note
 

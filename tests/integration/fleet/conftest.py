@@ -32,6 +32,10 @@ PUBLIC_TABLES = {
     "appschema_retiredname",
     "appschema_template",
     "appschema_spare",
+    "appschema_appliedset",
+    "appschema_ledgerentry",
+    "appschema_fleetrun",
+    "appschema_fleetresult",
     "django_migrations",
 }
 

@@ -1,5 +1,6 @@
 """``migrate`` takes Django's flags, and two of its own."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -41,16 +42,16 @@ def test_schema_addresses_one_schema(shop: Site):
 def test_schema_may_be_repeated_and_names_each_once(shop: Site):
     add_third(shop)
     printed = shop.migrate("--schema", "globex", "--schema", "acme", "--schema", "globex")
-    assert [line for line in printed.splitlines() if line.startswith("Migrating")] == [
-        "Migrating globex:",
-        "Migrating acme:",
-    ]
+    told = [line for line in printed.splitlines() if line.startswith(("Migrating", "acme"))]
+    assert told[0] == "Migrating globex:"
+    assert re.fullmatch(r"acme: 1 migration, replayed, \d+\.\d+ s", told[1])
+    assert len(told) == 2
 
 
 def test_schema_may_name_public_beside_others(shop: Site):
     printed = shop.migrate("--schema", "acme", "--schema", "public")
-    assert printed.count("Migrating ") == 2
     assert "Migrating public:" in printed
+    assert "2 up to date." in printed
 
 
 def test_an_unknown_schema_is_refused_before_anything_is_done(shop: Site):

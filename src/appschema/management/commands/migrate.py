@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import json
+import signal
 import sys
-from contextlib import nullcontext
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from django.apps import apps
@@ -13,15 +19,25 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from appschema.context import as_owner
-from appschema.fleet.execute import Result, make_plan, migrate_schema
+from appschema.exceptions import MigrationError
+from appschema.fleet.execute import make_plan, migrate_schema
+from appschema.fleet.group import Options
+from appschema.fleet.history import RunLog, failed_schemas
+from appschema.fleet.jobs import default_jobs
+from appschema.fleet.ledger import is_kept, verify_ledger
 from appschema.fleet.misplaced import refuse_misplaced_tables
 from appschema.fleet.origins import own_schemas
 from appschema.fleet.plan import Request, SchemaPlan
 from appschema.fleet.prune import prune_records
 from appschema.fleet.receivers import load_receivers
-from appschema.fleet.report import raise_for_failures
+from appschema.fleet.report import Tally, raise_for_failures
+from appschema.fleet.result import Result
 from appschema.fleet.run import migrate_fleet
-from appschema.fleet.selection import Selection, read_selection, select_schemas
+from appschema.fleet.runner import Runner
+from appschema.fleet.selection import Selection, read_selection, select_waves
+from appschema.fleet.telling import Bar, JsonLines, Lines, Teller, has_bar
+from appschema.fleet.turn import taking_turns
+from appschema.fleet.workers import stopping_on_signals
 from appschema.names import PUBLIC
 from appschema.provisioning.head import Head
 from appschema.router import is_ours
@@ -47,6 +63,53 @@ class Command(DjangoMigrate):
             action="store_true",
             help="Migrate only the apps that have tables in public.",
         )
+        self._add_arguments_of_fleet(parser.add_argument_group("the fleet"))
+
+    def _add_arguments_of_fleet(self, parser: Any) -> None:
+        several: dict[str, Any] = {"action": "append", "metavar": "NAME"}
+        parser.add_argument("--exclude", **several, help="Leave this schema out.")
+        parser.add_argument(
+            "--canary", **several, help="This schema first; the others only if it does not fail."
+        )
+        parser.add_argument(
+            "--only-failed", action="store_true", help="Those that failed in the last run."
+        )
+        parser.add_argument(
+            "--jobs",
+            type=_at_least_one,
+            metavar="N",
+            help="How many schemas at once, each on a connection of its own.",
+        )
+        parser.add_argument(
+            "--lock-timeout",
+            type=float,
+            default=Options.lock_timeout,
+            metavar="SECONDS",
+            help="How long to wait for a lock before trying again later (default: %(default)s).",
+        )
+        parser.add_argument("--fail-fast", action="store_true", help="Stop after a failure.")
+        parser.add_argument(
+            "--max-failures", type=int, metavar="N", help="Stop after more failures than these."
+        )
+        parser.add_argument(
+            "--accept-drift",
+            action="store_true",
+            help="Also change schemas that come out different from the others, and note that.",
+        )
+        parser.add_argument(
+            "--no-fingerprints",
+            action="store_true",
+            help="Do not compare the changed tables with those of the first schema.",
+        )
+        parser.add_argument(
+            "--no-wait", action="store_true", help="Fail if another migrate is at work."
+        )
+        parser.add_argument(
+            "--verify",
+            action="store_true",
+            help="Compare what public knows of the schemas with their own records, and mend it.",
+        )
+        parser.add_argument("--json", action="store_true", help="One JSON object in each line.")
 
     @no_translations
     @as_owner()
@@ -57,16 +120,32 @@ class Command(DjangoMigrate):
             return
         self.verbosity, self.interactive = options["verbosity"], options["interactive"]
         request = self._read_request(options)
-        selection = read_selection(options["schemas"], shared_only=options["shared"])
+        selection = self._read_selection(connection, options)
         load_receivers()
         connection.prepare_database()
-        if options["plan"] or options["check_unapplied"]:
+        if options["verify"]:
+            self._verify(connection, selection)
+        elif options["plan"] or options["check_unapplied"]:
             self._show(connection, request, selection, options)
         elif request.prune:
             self._prune(connection, request, selection)
         else:
-            refuse_misplaced_tables(connection)
-            self._migrate(connection, request, selection)
+            self._migrate(connection, request, selection, options)
+
+    def _read_selection(
+        self, connection: BaseDatabaseWrapper, options: dict[str, Any]
+    ) -> Selection:
+        schemas = options["schemas"]
+        if options["only_failed"]:
+            if schemas or options["shared"]:
+                raise CommandError("Give --only-failed without --schema and --shared.")
+            schemas = failed_schemas(connection.alias)
+        return read_selection(
+            schemas,
+            shared_only=options["shared"],
+            exclude=options["exclude"],
+            canary=options["canary"],
+        )
 
     def _read_request(self, options: dict[str, Any]) -> Request:
         label = options["app_label"]
@@ -89,12 +168,11 @@ class Command(DjangoMigrate):
         )
 
     def _names(self, connection: BaseDatabaseWrapper, selection: Selection) -> list[str]:
-        schemas = select_schemas(connection.alias, selection.schemas)
-        if not selection.public:
-            return schemas
+        """Return the schemas that are addressed, with those that new ones come from."""
+        schemas = [name for wave in select_waves(connection.alias, selection) for name in wave]
         # What new schemas come from belongs to the whole.
-        origins = own_schemas(connection.alias) if selection.schemas is None else []
-        return [PUBLIC, *origins, *schemas]
+        whole = selection.public and selection.is_whole
+        return [*(own_schemas(connection.alias) if whole else ()), *schemas]
 
     def _show(
         self,
@@ -103,16 +181,36 @@ class Command(DjangoMigrate):
         selection: Selection,
         options: dict[str, Any],
     ) -> None:
+        plans: list[tuple[SchemaPlan, list[str]]] = []
+        if selection.public:
+            plans.append((make_plan(connection, request, PUBLIC), [PUBLIC]))
         names = self._names(connection, selection)
-        plans = [make_plan(connection, request, name) for name in names]
+        if is_kept(connection):
+            plans += Runner(connection, request, Options()).plans(names)
+        else:
+            plans += [(make_plan(connection, request, name), [name]) for name in names]
         if options["plan"]:
-            for plan in plans:
-                self._show_plan(plan)
-        if options["check_unapplied"] and any(plan.steps for plan in plans):
+            for plan, members in plans:
+                self._show_plan(plan, members)
+        if options["check_unapplied"] and any(plan.steps for plan, _ in plans):
             sys.exit(1)
 
-    def _show_plan(self, plan: SchemaPlan) -> None:
-        self.stdout.write(f"Planned operations in {plan.schema_name}:", self.style.MIGRATE_LABEL)
+    def _verify(self, connection: BaseDatabaseWrapper, selection: Selection) -> None:
+        names = self._names(connection, selection)
+        found = list(verify_ledger(connection.alias, names)) if is_kept(connection) else []
+        for each in found:
+            self.stdout.write(f"{each.schema_name}: {each}")
+        self.stdout.write(
+            f"Compared {len(names)} schemas with their own records: {len(found)} differed"
+            + (", and public knows better now." if found else ".")
+        )
+        if found:
+            sys.exit(1)
+
+    def _show_plan(self, plan: SchemaPlan, members: list[str]) -> None:
+        others = f" and {len(members) - 1} like it" if len(members) > 1 else ""
+        title = f"Planned operations in {members[0]}{others}:"
+        self.stdout.write(title, self.style.MIGRATE_LABEL)
         if not plan.steps:
             self.stdout.write("  No planned migration operations.")
         for migration, backwards in plan.steps:
@@ -127,7 +225,8 @@ class Command(DjangoMigrate):
     ) -> None:
         head = self._head(connection, request)
         with head.alone() if selection.public else nullcontext():
-            self._prune_each(connection, request, self._names(connection, selection))
+            names = self._names(connection, selection)
+            self._prune_each(connection, request, [PUBLIC, *names] if selection.public else names)
             whole = selection.schemas is None
             results = head.compile(whole=whole) if selection.public else ()
             raise_for_failures(results, self.stderr.write)
@@ -147,11 +246,32 @@ class Command(DjangoMigrate):
                 self.stdout.write(f"Pruning in {name}: {found}")
 
     def _migrate(
-        self, connection: BaseDatabaseWrapper, request: Request, selection: Selection
+        self,
+        connection: BaseDatabaseWrapper,
+        request: Request,
+        selection: Selection,
+        options: dict[str, Any],
     ) -> None:
-        def act(name: str) -> Result:
-            if self.verbosity >= 1:
-                self.stdout.write(self.style.MIGRATE_HEADING(f"Migrating {name}:"))
+        refuse_misplaced_tables(connection)
+        if options["json"]:
+            self.verbosity = 0
+        teller = self._make_teller(options)
+        progress = self.migration_progress_callback if isinstance(teller, Lines) else None
+        runner = Runner(
+            connection,
+            request,
+            self._read_options(connection, options),
+            progress=progress,
+            sync=self.sync_apps,
+            stdout=self.stdout,
+            announce=self._announce if isinstance(teller, Lines) else lambda _: None,
+            tell=self._tell_more,
+        )
+        tally, log = Tally(), RunLog(connection.alias, _describe(request, selection))
+
+        def migrate_public(name: str) -> Result:
+            self._announce(name)
+            began = time.monotonic()
             result = migrate_schema(
                 connection,
                 request,
@@ -162,11 +282,61 @@ class Command(DjangoMigrate):
             )
             if self.verbosity >= 1 and not result.applied:
                 self.stdout.write("  No migrations to apply.")
-            return result
+            return replace(result, seconds=time.monotonic() - began)
 
-        head = self._head(connection, request)
-        results = migrate_fleet(connection, request, selection, act, head)
-        raise_for_failures(results, self.stderr.write)
+        def migrate(names: Sequence[str]) -> Iterator[Result]:
+            teller.expect(len(names))
+            return runner.migrate(names)
+
+        waits = not options["no_wait"]
+        with (
+            stopping_on_signals(runner.stop),
+            taking_turns(connection, waits=waits, tell=self._tell_more),
+            closing(teller),
+        ):
+            head = self._head(connection, request)
+            results = migrate_fleet(connection, request, selection, migrate_public, migrate, head)
+            for result in tally.count(results):
+                teller.tell(result)
+                log.note(result)
+            log.end()
+        self._conclude(tally, runner, options)
+
+    def _conclude(self, tally: Tally, runner: Runner, options: dict[str, Any]) -> None:
+        if options["json"]:
+            self.stdout.write(json.dumps({"summary": dict(tally.counts)}))
+        elif self.verbosity >= 1:
+            self.stdout.write(f"Schemas, public among them: {tally}.")
+        if runner.stop.signal is not None:
+            raise MigrationError(
+                f"Stopped by {signal.Signals(runner.stop.signal).name}: {tally}. Run the same command"
+                " again to go on."
+            ).with_returncode(128 + runner.stop.signal)
+        tally.raise_for_failures()
+
+    def _read_options(self, connection: BaseDatabaseWrapper, options: dict[str, Any]) -> Options:
+        return Options(
+            jobs=options["jobs"] or default_jobs(connection),
+            lock_timeout=options["lock_timeout"],
+            verifies=not options["no_fingerprints"],
+            accepts_drift=options["accept_drift"],
+            max_failures=0 if options["fail_fast"] else options["max_failures"],
+        )
+
+    def _make_teller(self, options: dict[str, Any]) -> Teller:
+        if options["json"]:
+            return JsonLines(self.stdout.write)
+        if self.verbosity == 1 and self.stderr.isatty() and has_bar():
+            return Bar(self.stderr.write)
+        return Lines(self.stdout.write, self.stderr.write, verbosity=self.verbosity)
+
+    def _announce(self, name: str) -> None:
+        if self.verbosity >= 1:
+            self.stdout.write(self.style.MIGRATE_HEADING(f"Migrating {name}:"))
+
+    def _tell_more(self, sentence: str) -> None:
+        if self.verbosity >= 1:
+            self.stdout.write(sentence)
 
     def _head(self, connection: BaseDatabaseWrapper, request: Request) -> Head:
         def tell(sentence: str) -> None:
@@ -174,3 +344,27 @@ class Command(DjangoMigrate):
                 self.stdout.write(self.style.MIGRATE_HEADING(sentence))
 
         return Head(connection, request, tell)
+
+
+def _describe(request: Request, selection: Selection) -> str:
+    """Return about what was typed."""
+    words = ["migrate", request.app_label, request.migration_name]
+    words += [
+        f"--{each}" for each in ("fake", "fake_initial", "run_syncdb") if getattr(request, each)
+    ]
+    if not selection.is_whole and selection.public and not selection.schemas:
+        words.append("--shared")
+    for option in ("exclude", "canary"):
+        words += [f"--{option} {name}" for name in getattr(selection, option)]
+    some = selection.schemas or ()
+    words += [f"--schema {name}" for name in some[:20]] + ["..."] * (len(some) > 20)
+    return " ".join(
+        word.replace("_", "-") if word.startswith("--f") else word for word in words if word
+    )
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"it is at least 1, not {number}")
+    return number

@@ -11,9 +11,9 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from appschema.conf import get_config
 from appschema.context import as_owner
 from appschema.exceptions import RoleError
-from appschema.fleet.execute import Result
 from appschema.fleet.origins import drop_spares
 from appschema.fleet.report import raise_for_failures
+from appschema.fleet.result import Result
 from appschema.fleet.run import run_each
 from appschema.fleet.selection import select_schemas
 from appschema.roles.database import DatabaseRoles

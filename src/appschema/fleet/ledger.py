@@ -1,0 +1,289 @@
+"""The ledger: what is applied in each schema, known in ``public``.
+
+Asking thousands of schemas for their records locks thousands of tables. So whoever writes a schema's
+records writes its entry in the same transaction, from the records themselves. What the ledger
+has no entry for is read where it stands, and written: schemas of older versions, of a restored
+database, or that were renamed by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from appschema.backends.connection import send_bare
+from appschema.catalog import fingerprint_sql
+from appschema.context import as_owner, schema_context
+from appschema.models import AppliedSet, LedgerEntry, Schema
+from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier, quote_literal
+
+Key = tuple[str, str]
+
+SCHEMAS_PER_MESSAGE = 100
+"""A message locks each table that it reads, and a server's room for locks is limited."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that decides what is to be done in a schema; those of the same one are migrated alike."""
+
+    applied: str
+    """Digest of its records."""
+    rows: str = ""
+    """Digest of the rows that post_migrate has made in it last."""
+    drift: str = ""
+    under_way: str = ""
+    """A migration that was interrupted outside a transaction, with how far it got, as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A schema and its state; None if the database has no such schema."""
+
+    schema_name: str
+    state: State | None
+
+
+_is_held: ContextVar[bool] = ContextVar("appschema_ledger_held", default=False)
+_known: set[tuple[str, str]] = set()
+
+
+def is_kept(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether the database has the ledger: one that is to be migrated has not."""
+    key = connection.alias, str(connection.settings_dict["NAME"])
+    if key in _known:
+        return True
+    with schema_context(PUBLIC), as_owner(), connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [_table(LedgerEntry)])
+        (found,) = cursor.fetchone()
+    # Not remembered inside a transaction, whose end may take the table away again.
+    if found and not connection.in_atomic_block:
+        _known.add(key)
+    return bool(found)
+
+
+def forget_whether_kept() -> None:
+    """Ask again: the table may have gone, with a migration that is undone or with its database."""
+    _known.clear()
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Write no entries inside: who opens this writes one at the end of his transaction."""
+    token = _is_held.set(True)
+    try:
+        yield
+    finally:
+        _is_held.reset(token)
+
+
+def is_held() -> bool:
+    """Tell whether somebody will write the entry later."""
+    return _is_held.get()
+
+
+def write_entry(schema_name: str, *, using: str, rows: str | None = None) -> None:
+    """Write what the schema's records say now, in the transaction that has changed them."""
+    connection = connections[using]
+    if is_kept(connection):
+        with schema_context(PUBLIC), as_owner(), connection.cursor() as cursor:
+            cursor.execute(entry_sql(schema_name, rows=rows))
+
+
+def copy_entry(source: str, schema_name: str, *, using: str) -> None:
+    """Write for a copy what is known of the schema that it was copied from."""
+    connection = connections[using]
+    if is_kept(connection):
+        columns = "applied_id, rows, drift"
+        with schema_context(PUBLIC), as_owner(), connection.cursor() as cursor:
+            cursor.execute(
+                f"INSERT INTO {_table(LedgerEntry)} (schema_name, schema_oid, {columns})"
+                f" SELECT n.nspname, n.oid, {columns} FROM pg_catalog.pg_namespace n,"
+                f" {_table(LedgerEntry)} e WHERE n.nspname = %s AND e.schema_name = %s"
+                f" ON CONFLICT (schema_name) DO UPDATE SET {_taking('schema_oid', 'applied_id')},"
+                f" {_taking('rows', 'drift')}, under_way = NULL",
+                [schema_name, source],
+            )
+
+
+def rename_entry(schema_name: str, new_name: str, *, using: str) -> None:
+    """Let the entry follow a schema that was renamed."""
+    entries = _entries(using)
+    if entries is not None:
+        entries.filter(schema_name=new_name).delete()
+        entries.filter(schema_name=schema_name).update(schema_name=new_name)
+
+
+def drop_entry(schema_name: str, *, using: str) -> None:
+    """Forget a schema that was dropped."""
+    entries = _entries(using)
+    if entries is not None:
+        entries.filter(schema_name=schema_name).delete()
+
+
+def _entries(using: str) -> Any:
+    return LedgerEntry.objects.using(using) if is_kept(connections[using]) else None
+
+
+def digest_sql(schema_name: str) -> str:
+    """Return an SQL expression for the digest of a schema's records."""
+    table = f"{quote_identifier(schema_name)}.{quote_identifier(MARKER_TABLE)}"
+    return f"(SELECT {_DIGEST} FROM {table})"
+
+
+_ORDER = 'ORDER BY app COLLATE "C", name COLLATE "C"'
+_DIGEST = (
+    "encode(sha256(convert_to(coalesce(string_agg(app || '.' || name, E'\\n' "
+    f"{_ORDER}), ''), 'UTF8')), 'hex')"
+)
+
+
+def entry_sql(schema_name: str, *, rows: str | None = None) -> str:
+    """Return one statement, without parameters, that writes the entry from the schema's records.
+
+    Rows that are not given stay as they are. Percent signs are not doubled.
+    """
+    marker = f"{quote_identifier(schema_name)}.{quote_identifier(MARKER_TABLE)}"
+    kept = ["schema_oid", "applied_id", *(["rows"] if rows is not None else [])]
+    # The set is looked for first: of all who write the same one, only the first is to write.
+    return (
+        f"WITH own AS MATERIALIZED (SELECT {_DIGEST} AS digest,"
+        f" coalesce(jsonb_agg(app || '.' || name {_ORDER}), '[]') AS migrations FROM {marker}),"
+        f" written AS (INSERT INTO {_table(AppliedSet)} (digest, migrations) SELECT * FROM own"
+        f" WHERE NOT EXISTS (SELECT FROM {_table(AppliedSet)} a WHERE a.digest = own.digest)"
+        " ON CONFLICT DO NOTHING)"
+        f" INSERT INTO {_table(LedgerEntry)} AS e (schema_name, schema_oid, applied_id, rows)"
+        f" SELECT {quote_literal(schema_name)}, {quote_literal(quote_identifier(schema_name))}"
+        f"::regnamespace::oid, digest, {quote_literal(rows or '')} FROM own"
+        f" ON CONFLICT (schema_name) DO UPDATE SET {_taking(*kept)}, under_way ="
+        # What is under way is over when its record is written.
+        " CASE WHEN e.applied_id = EXCLUDED.applied_id THEN e.under_way END"
+    )
+
+
+def accept_drift_sql(schema_name: str, relations: Sequence[str], wanted: str) -> str:
+    """Return a statement that notes what the relations are like, if they are not as *wanted*."""
+    found = fingerprint_sql(schema_name, relations)
+    return (
+        f"UPDATE {_table(LedgerEntry)} SET drift = coalesce(nullif({found}, {quote_literal(wanted)}),"
+        f" '') WHERE schema_name = {quote_literal(schema_name)}"
+    )
+
+
+def _taking(*columns: str) -> str:
+    return ", ".join(f"{name} = EXCLUDED.{name}" for name in columns)
+
+
+def _table(model: Any) -> str:
+    return f"{PUBLIC}.{quote_identifier(model._meta.db_table)}"
+
+
+class Ledger:
+    """What is known of the fleet's schemas, read with a fixed number of statements."""
+
+    def __init__(self, standings: list[Standing], sets: dict[str, frozenset[Key]]) -> None:
+        self.standings = standings
+        self.sets = sets
+
+    def applied(self, state: State) -> frozenset[Key]:
+        """Return the migrations that are applied in schemas of this state."""
+        return self.sets[state.applied]
+
+
+def read_ledger(using: str, names: Sequence[str] | None = None) -> Ledger:
+    """Return the standing of *names* in their order, or of all schemas but those being purged.
+
+    What the ledger does not know is read from the schemas and written first. Raises
+    ``UnknownSchema`` for a name without an entry of the registry.
+    """
+    connection = connections[using]
+    with schema_context(PUBLIC), as_owner():
+        found = _read(connection, names)
+        unknown = [name for name, has_records, _ in found if has_records]
+        if unknown:
+            write_entries(connection, unknown)
+            found = _read(connection, names)
+        standings = [Standing(name, state) for name, _, state in found]
+        return Ledger(standings, _read_sets(connection, standings))
+
+
+def write_entries(connection: BaseDatabaseWrapper, names: Sequence[str]) -> None:
+    """Write the entries of many schemas from their records, some at a time."""
+    for start in range(0, len(names), SCHEMAS_PER_MESSAGE):
+        some = names[start:][:SCHEMAS_PER_MESSAGE]
+        send_bare(connection, ";\n".join(map(entry_sql, some)))
+
+
+def _read(
+    connection: BaseDatabaseWrapper, names: Sequence[str] | None
+) -> list[tuple[str, bool, State | None]]:
+    """Return the names, whether there are records that the ledger does not know, and the state."""
+    entries, marker = _table(LedgerEntry), quote_literal(MARKER_TABLE)
+    if names is None:
+        wanted = f"SELECT name, row_number() OVER (ORDER BY name) FROM {_table(Schema)} WHERE NOT purging"
+    else:
+        wanted = "SELECT * FROM unnest(%s::text[]) WITH ORDINALITY"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT w.name, e.schema_name IS NULL AND EXISTS (SELECT FROM pg_catalog.pg_class c"
+            f" WHERE c.relnamespace = n.oid AND c.relname = {marker}), n.oid IS NULL,"
+            " e.applied_id, e.rows, e.drift, coalesce(e.under_way::text, '')"
+            f" FROM ({wanted}) AS w (name, number)"
+            " LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = w.name"
+            f" LEFT JOIN {entries} e ON e.schema_name = w.name AND e.schema_oid = n.oid"
+            " ORDER BY w.number",
+            None if names is None else [list(names)],
+        )
+        return [
+            (name, is_unknown, None if is_missing or not digest else State(digest, *others))
+            for name, is_unknown, is_missing, digest, *others in cursor.fetchall()
+        ]
+
+
+def _read_sets(
+    connection: BaseDatabaseWrapper, standings: Iterable[Standing]
+) -> dict[str, frozenset[Key]]:
+    digests = {each.state.applied for each in standings if each.state is not None}
+    rows = AppliedSet.objects.using(connection.alias).filter(digest__in=digests)
+    return {each.digest: frozenset(_key(text) for text in each.migrations) for each in rows}
+
+
+def _key(text: str) -> Key:
+    app, _, name = text.partition(".")
+    return app, name
+
+
+def drop_unused_sets(using: str) -> None:
+    """Delete the sets that no schema has any more. Nobody may be making a schema meanwhile."""
+    AppliedSet.objects.using(using).filter(entries__isnull=True).delete()
+
+
+@dataclass(frozen=True)
+class Falsehood:
+    """An entry that does not say what the schema's records say."""
+
+    schema_name: str
+    told: frozenset[Key]
+    found: frozenset[Key]
+
+
+def verify_ledger(using: str, names: Sequence[str]) -> Iterator[Falsehood]:
+    """Compare the entries with the records of the schemas themselves, and mend those that differ."""
+    connection = connections[using]
+    with schema_context(PUBLIC), as_owner():
+        for start in range(0, len(names), SCHEMAS_PER_MESSAGE):
+            some = names[start:][:SCHEMAS_PER_MESSAGE]
+            before = read_ledger(using, some)
+            write_entries(connection, [each.schema_name for each in before.standings if each.state])
+            after = read_ledger(using, some)
+            for one, other in zip(before.standings, after.standings, strict=True):
+                if one.state and other.state and one.state.applied != other.state.applied:
+                    yield Falsehood(
+                        one.schema_name, before.applied(one.state), after.applied(other.state)
+                    )

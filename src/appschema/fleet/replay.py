@@ -1,0 +1,222 @@
+"""Do in one schema what was recorded in another: as one message where all of it is SQL.
+
+Whatever is sent, the message ends with the schema's own records and the ledger's entry, and with a
+look at what came out. It commits only if that is what came out in the first schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from django.db import DatabaseError, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.models.signals import post_migrate, pre_migrate
+
+from appschema.backends.connection import send_bare
+from appschema.backends.envelope import envelope_of
+from appschema.catalog import fingerprint_sql, read_fingerprint
+from appschema.context import as_owner, schema_context
+from appschema.exceptions import SchemaDrifts
+from appschema.models import LedgerEntry
+from appschema.names import PUBLIC, quote_identifier, quote_literal
+from appschema.patience import waiting_at_most
+from appschema.router import reaching_shared_tables
+
+from .ledger import accept_drift_sql, entry_sql, held
+from .made_rows import MadeRows
+from .recording import FIRE_PENDING, Again, Recording, Track, records_sql
+from .unfinished import Unfinished
+
+RECORDS_DIFFER, DRIFTS = "AS001", "AS002"
+"""SQLSTATEs of ours."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How the schemas of one group follow the first."""
+
+    connection: BaseDatabaseWrapper
+    recording: Recording
+    rows: MadeRows
+    has_rows: bool
+    """The schemas of the group have these rows already."""
+    lock_timeout: float
+    verifies: bool
+    accepts_drift: bool
+    send: Callable[..., None] | None
+    """Sends a signal to receivers that are to run in each schema, if there are any."""
+
+    def run(self, schema_name: str) -> None:
+        """Do it all in *schema_name*. Raises ``SchemaDrifts``, and what PostgreSQL says.
+
+        Needs a connection outside a transaction, unless all is to be part of the one that is open.
+        """
+        connection: Any = self.connection
+        connection.ensure_connection()
+        connection.connection.touched_schemas.add(schema_name)
+        # An error must not spoil a transaction that goes on with the next schema.
+        using = connection.alias
+        around = transaction.atomic(using=using) if connection.in_atomic_block else nullcontext()
+        with schema_context(schema_name), as_owner():
+            try:
+                with around:
+                    self._run(schema_name)
+            except DatabaseError as error:
+                if sqlstate(error) == DRIFTS:
+                    raise self._drift(schema_name) from None
+                raise
+
+    def _run(self, schema_name: str) -> None:
+        if self.recording.is_sql and not self.recording.is_apart and self.send is None:
+            send_bare(self.connection, _joined(self._whole(schema_name)))
+        else:
+            with reaching_shared_tables():
+                self._run_in_steps(schema_name)
+
+    def _whole(self, schema_name: str, *, checked: bool = True) -> Iterator[str]:
+        yield from self._start(schema_name)
+        yield f"SET LOCAL lock_timeout TO '{self.lock_timeout * 1000:.0f}ms'"
+        for track in self.recording.tracks:
+            yield from (item for item in track.items if isinstance(item, str))
+            yield from records_sql(track.records)
+            yield FIRE_PENDING
+        yield from self._end(schema_name)
+        if checked:
+            yield self._check(schema_name)
+
+    def _start(self, schema_name: str) -> list[str]:
+        """Return what makes the texts mean this schema, and fail if a table is missing in it."""
+        sender: Any = self.connection.connection
+        envelope = envelope_of(schema_name, self.recording.needs, sender)
+        return [each.decode() for each in envelope.statements]
+
+    def _end(self, schema_name: str) -> Iterator[str]:
+        yield from records_sql(self.recording.after)
+        if not self.has_rows:
+            yield from self.rows.statements
+        yield entry_sql(schema_name, rows=self.rows.digest)
+        if self.accepts_drift and self.recording.touched:
+            wanted = self.recording.fingerprint.hash
+            yield accept_drift_sql(schema_name, self.recording.touched, wanted)
+
+    def _check(self, schema_name: str) -> str:
+        """Return a statement that fails if the schema is not what the first one is."""
+        entries = f"{PUBLIC}.{quote_identifier(LedgerEntry._meta.db_table)}"
+        tests = [
+            (
+                f"(SELECT applied_id FROM {entries} WHERE schema_name = {quote_literal(schema_name)})",
+                self.recording.digest,
+                RECORDS_DIFFER,
+            )
+        ]
+        found = fingerprint_sql(schema_name, self.recording.touched)
+        if self.verifies and not self.accepts_drift and self.recording.touched:
+            tests.append((found, self.recording.fingerprint.hash, DRIFTS))
+        body = " ".join(
+            f"IF {found} IS DISTINCT FROM {quote_literal(wanted)} THEN"
+            f" RAISE EXCEPTION USING ERRCODE = '{code}', MESSAGE = 'differs'; END IF;"
+            for found, wanted, code in tests
+        )
+        return f"DO {quote_literal(f'BEGIN {body} END')}"
+
+    def _run_in_steps(self, schema_name: str) -> None:
+        tracks = self.recording.tracks
+        parts = [[track] for track in tracks] if self.recording.is_apart else _parts(tracks)
+        if self.send is not None:
+            self.send(pre_migrate)
+        for number, part in enumerate(parts, 1):
+            if part[0].is_atomic:
+                with self._one_transaction():
+                    self._run_part(schema_name, part)
+                    if number == len(parts):
+                        self._finish(schema_name)
+                    else:
+                        send_bare(self.connection, entry_sql(schema_name))
+            else:
+                self._run_alone(schema_name, part[0])
+        if not parts or not parts[-1][0].is_atomic:
+            with self._one_transaction():
+                self._finish(schema_name)
+
+    @contextmanager
+    def _one_transaction(self) -> Iterator[None]:
+        using = self.connection.alias
+        with held(), transaction.atomic(using=using), waiting_at_most(self.lock_timeout, using):
+            yield
+
+    def _finish(self, schema_name: str) -> None:
+        if self.send is not None:
+            self.send(post_migrate)
+        statements = [*self._start(schema_name), *self._end(schema_name), self._check(schema_name)]
+        send_bare(self.connection, _joined(statements))
+
+    def _run_part(self, schema_name: str, tracks: Iterable[Track]) -> None:
+        """Run migrations in the open transaction."""
+        for track in tracks:
+            texts: list[str] = []
+            with self.connection.schema_editor(atomic=False) as editor:
+                for item in track.items:
+                    if isinstance(item, Again):
+                        self._send(schema_name, texts)
+                        texts = []
+                        item.run(editor)
+                    else:
+                        texts.append(item)
+                # Before what the editor has left for the end.
+                self._send(schema_name, texts)
+            self._send(schema_name, records_sql(track.records))
+
+    def _send(self, schema_name: str, texts: list[str]) -> None:
+        if texts:
+            send_bare(self.connection, _joined([*self._start(schema_name), *texts, FIRE_PENDING]))
+
+    def _run_alone(self, schema_name: str, track: Track) -> None:
+        """Run a migration with ``atomic = False``."""
+        unfinished = Unfinished(self.connection, schema_name, "")
+        unfinished.begin(track.migration)
+        with self.connection.schema_editor(atomic=False) as editor:
+            for item in track.items:
+                assert isinstance(item, Again)
+                unfinished.run(item.operation, editor, partial(item.run, editor))
+        recorder = MigrationRecorder(self.connection)
+        for app, name, is_applied in track.records:
+            (recorder.record_applied if is_applied else recorder.record_unapplied)(app, name)
+
+    def _drift(self, schema_name: str) -> SchemaDrifts:
+        """Do it again, to see what comes out, and roll it back."""
+        with transaction.atomic(using=self.connection.alias):
+            if self.recording.is_sql:
+                send_bare(self.connection, _joined(self._whole(schema_name, checked=False)))
+            else:
+                with reaching_shared_tables():
+                    self._run_part(schema_name, self.recording.tracks)
+            with self.connection.cursor() as cursor:
+                found = read_fingerprint(cursor, schema_name, self.recording.touched)
+            transaction.set_rollback(True, using=self.connection.alias)
+        return SchemaDrifts(schema_name, self.recording.fingerprint.differences(found))
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """Return PostgreSQL's code for an error of Django's."""
+    found: str | None = getattr(error.__cause__, "sqlstate", None)
+    return found
+
+
+def _parts(tracks: Iterable[Track]) -> list[list[Track]]:
+    """Return the migrations that commit together: those in a row that are atomic."""
+    parts: list[list[Track]] = []
+    for track in tracks:
+        if parts and track.is_atomic and parts[-1][0].is_atomic:
+            parts[-1].append(track)
+        else:
+            parts.append([track])
+    return parts
+
+
+def _joined(statements: Iterable[str]) -> str:
+    return ";\n".join(statements)
