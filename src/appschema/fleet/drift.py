@@ -72,7 +72,7 @@ def find_drift(using: str, names: Sequence[str], origin: str, *, jobs: int = 1) 
 
     def look(name: str) -> Drift:
         try:
-            differences = compare(snapshot, _read(name, using))
+            differences = _as_wholes(compare(snapshot, _read(name, using)))
         except (AppSchemaError, DatabaseError, InterfaceError) as error:
             return Drift(name, error=error.with_traceback(None))
         state = states[name]
@@ -84,6 +84,12 @@ def find_drift(using: str, names: Sequence[str], origin: str, *, jobs: int = 1) 
         )
 
     yield from share_out(names, look, jobs=min(jobs, len(names)))
+
+
+def _as_wholes(differences: tuple[Difference, ...]) -> tuple[Difference, ...]:
+    """Leave out the columns and constraints of what only one of the schemas has."""
+    wholes = {each.key[1] for each in differences if each.aspect is None and len(each.key) == 2}
+    return tuple(each for each in differences if len(each.key) == 2 or each.key[1] not in wholes)
 
 
 def _applied(state: State | None) -> str | None:
