@@ -9,12 +9,10 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from appschema.context import schema_context
 from appschema.fleet.ledger import is_kept
+from appschema.fleet.listing import Listed, list_schemas
 from appschema.fleet.states import FleetStates, read_states
 from appschema.fleet.telling import tell_names
-from appschema.models import Schema
-from appschema.names import PUBLIC
 
 
 class Command(BaseCommand):
@@ -34,35 +32,33 @@ class Command(BaseCommand):
         if options["by_migrations"]:
             self._print_states(read_states(using), as_json=options["json"])
             return
-        with schema_context(PUBLIC):
-            schemas = list(Schema.objects.using(using).prefetch_related("public_names"))
+        listed = list(list_schemas(using))
         # An older registry, which migrate is about to change, knows nothing of it.
         fleet = read_states(using) if is_kept(connections[using]) else FleetStates(())
         if options["json"]:
-            told = [_describe(schema, fleet) for schema in schemas]
-            self.stdout.write(json.dumps(told, indent=2))
-        elif not schemas:
+            # An object a line: with thousands of schemas indenting them takes longest.
+            told = ",\n".join(json.dumps(_describe(each, fleet)) for each in listed)
+            self.stdout.write(f"[\n{told}\n]" if listed else "[]")
+        elif not listed:
             self.stdout.write(
                 "There are no schemas. Run 'manage.py createschema NAME PUBLIC_NAME'."
             )
         else:
-            self._print_table(schemas, fleet)
+            self._print_table(listed, fleet)
 
-    def _print_table(self, schemas: list[Schema], fleet: FleetStates) -> None:
+    def _print_table(self, listed: list[Listed], fleet: FleetStates) -> None:
         rows = [("NAME", "PUBLIC NAME", "STATE", "MIGRATIONS", "CREATED")]
-        for schema in schemas:
-            names = schema.public_names.all()
-            primary = next((each.public_name for each in names if each.is_primary), None)
-            others = len(names) - bool(primary)
-            public_name = (primary or "-") + (f" (+{others})" if others else "")
-            created = f"{schema.created:%Y-%m-%d %H:%M}"
-            rows.append(
-                (schema.name, public_name, _state(schema), fleet.tell(schema.name), created)
-            )
+        for each in listed:
+            others = len(each.public_names) - bool(each.public_name)
+            public_name = (each.public_name or "-") + (f" (+{others})" if others else "")
+            created = f"{each.created:%Y-%m-%d %H:%M}"
+            rows.append((each.name, public_name, each.state, fleet.tell(each.name), created))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for row in rows:
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            self.stdout.write("  ".join(cells).rstrip())
+        lines = (
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        )
+        self.stdout.write("\n".join(lines))
 
     def _print_states(self, fleet: FleetStates, *, as_json: bool) -> None:
         for state in fleet.states:
@@ -84,26 +80,18 @@ class Command(BaseCommand):
             self.stdout.write(f"not in the database: {tell_names(absent)}")
 
 
-def _describe(schema: Schema, fleet: FleetStates) -> dict[str, Any]:
-    state = fleet.find(schema.name)
+def _describe(each: Listed, fleet: FleetStates) -> dict[str, Any]:
+    state = fleet.find(each.name)
     return {
-        "name": schema.name,
-        "public_name": schema.public_name,
-        "public_names": [each.public_name for each in schema.public_names.all()],
-        "is_active": schema.is_active,
-        "state": _state(schema),
-        "notice": schema.notice,
-        "dropped": schema.dropped and schema.dropped.isoformat(),
-        "created": schema.created.isoformat(),
+        "name": each.name,
+        "public_name": each.public_name,
+        "public_names": each.public_names,
+        "is_active": each.is_active,
+        "state": each.state,
+        "notice": each.notice,
+        "dropped": each.dropped and each.dropped.isoformat(),
+        "created": each.created.isoformat(),
         "migrations": state and state.as_dict(),
-        "interrupted": schema.name in fleet.interrupted,
-        "drifts": schema.name in fleet.drifting,
+        "interrupted": each.name in fleet.interrupted,
+        "drifts": each.name in fleet.drifting,
     }
-
-
-def _state(schema: Schema) -> str:
-    if schema.purging:
-        return "purging"
-    if schema.dropped is not None:
-        return "dropped"
-    return "active" if schema.is_active else "inactive"
