@@ -265,7 +265,7 @@ class Command(DjangoMigrate):
             sync=self.sync_apps,
             stdout=self.stdout,
             announce=self._announce if isinstance(teller, Lines) else lambda _: None,
-            tell=self._tell_more,
+            tell=self._tell_more if self.verbosity > 1 else lambda _: None,
         )
         tally, log = Tally(), RunLog(connection.alias, _describe(request, selection))
 
