@@ -79,7 +79,7 @@ class Replay:
                 self._run_in_steps(schema_name)
 
     def _whole(self, schema_name: str, *, checked: bool = True) -> Iterator[str]:
-        yield from self._start(schema_name)
+        yield from self._start(schema_name, self.recording.needs)
         yield f"SET LOCAL lock_timeout TO '{self.lock_timeout * 1000:.0f}ms'"
         for track in self.recording.tracks:
             yield from (item for item in track.items if isinstance(item, str))
@@ -89,10 +89,10 @@ class Replay:
         if checked:
             yield self._check(schema_name)
 
-    def _start(self, schema_name: str) -> list[str]:
+    def _start(self, schema_name: str, needs: tuple[str, ...] = ()) -> list[str]:
         """Return what makes the texts mean this schema, and fail if a table is missing in it."""
         sender: Any = self.connection.connection
-        envelope = envelope_of(schema_name, self.recording.needs, sender)
+        envelope = envelope_of(schema_name, needs, sender)
         return [each.decode() for each in envelope.statements]
 
     def _end(self, schema_name: str) -> Iterator[str]:
@@ -132,6 +132,10 @@ class Replay:
         for number, part in enumerate(parts, 1):
             if part[0].is_atomic:
                 with self._one_transaction():
+                    if number == 1:
+                        # Later some of them may have other names.
+                        start = self._start(schema_name, self.recording.needs)
+                        send_bare(self.connection, _joined(start))
                     self._run_part(schema_name, part)
                     if number == len(parts):
                         self._finish(schema_name)

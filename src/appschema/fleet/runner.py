@@ -99,7 +99,7 @@ class Runner:
     def _group(self, state: State, ledger: Ledger) -> Group:
         if state not in self._groups:
             with schema_context(PUBLIC), as_owner():
-                shared = public_records(MigrationRecorder(self._connection))
+                shared = public_records(MigrationRecorder(connections[self._using]))
             self._groups[state] = Group(
                 self._using, self._request, self._options, state, ledger.applied(state), shared
             )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from importlib import import_module
+from typing import Any
 
 from django.apps import apps
 
@@ -20,6 +22,7 @@ def key_by_schema() -> None:
         model = apps.get_model("contenttypes", "ContentType")
         for manager in (*model._meta.local_managers, *model._meta.managers):
             manager._cache = _content_types  # type: ignore[attr-defined]
+        _key_managers_of_states(import_module(model.__module__))
     if apps.is_installed("django.contrib.sites"):
         module = vars(import_module("django.contrib.sites.models"))
         module["SITE_CACHE"] = _sites
@@ -27,6 +30,20 @@ def key_by_schema() -> None:
         module["SiteManager"].clear_cache = lambda manager: _sites.clear()
     for signal in (schema_created, schema_dropped):
         signal.connect(_forget, dispatch_uid="appschema.memory")
+
+
+def _key_managers_of_states(module: Any) -> None:
+    """Key what the managers of migrations' models remember: those live for many schemas too."""
+    manager = module.ContentTypeManager
+    found = manager.__init__
+
+    @wraps(found)
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        found(self, *args, **kwargs)
+        self._cache = SchemaKeyedDict()
+
+    if not hasattr(found, "__wrapped__"):
+        manager.__init__ = init
 
 
 def _forget(*, schema_name: str, **kwargs: object) -> None:

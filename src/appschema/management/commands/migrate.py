@@ -290,7 +290,7 @@ class Command(DjangoMigrate):
             sync=self.sync_apps,
             stdout=self.stdout,
             announce=self._announce if isinstance(teller, Lines) else lambda _: None,
-            tell=teller.say,
+            tell=teller.say if self.verbosity > 1 else lambda _: None,
         )
         typed = self._typed or _describe(request, selection)
         tally, log = Tally(), RunLog(connection.alias, typed)
