@@ -11,6 +11,7 @@ from psycopg import errors
 from appschema.catalog import Script, functions_naming_schema, read_schema
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import SchemaExists, SchemaMissing
+from appschema.fleet.ledger import rename_entry
 from appschema.models import Schema
 from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier, validate_schema_name
 from appschema.patience import patiently
@@ -112,6 +113,7 @@ def alter_name(cursor: Any, name: str, new_name: str, using: str) -> None:
         cursor.execute(
             f"ALTER SCHEMA {quote_identifier(name)} RENAME TO {quote_identifier(new_name)}"
         )
+    rename_entry(name, new_name, using=using)
 
 
 def _read_texts(cursor: Any, name: str) -> Script:

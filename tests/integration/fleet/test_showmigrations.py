@@ -7,10 +7,12 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
+from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from appschema.exceptions import MigrationError
 from appschema.models import LedgerEntry
+from appschema.provisioning import drop_schema, purge_schema, refill_spares, rename_schema
 from tests.integration.fleet.conftest import Site, create, migration
 from tests.integration.fleet.test_telling import NAMES, add_third, shop
 
@@ -191,3 +193,42 @@ def test_the_number_of_statements_does_not_depend_on_that_of_schemas(shop: Site,
         assert (
             "up to date: 505 schemas: acme, globex, hooli, initech, s1, ... and 500 more" in shown
         )
+
+
+def test_the_ledger_follows_each_schema_from_its_beginning_to_its_end(site: Site):
+    site.app("shop", migration(create("Item")))
+    site.place(APPSCHEMA_TEMPLATE="appschema_template", APPSCHEMA_SPARES=1)
+    site.migrate()
+
+    def entries() -> list[str]:
+        found = site.rows(
+            "SELECT schema_name, nspname, applied_id = (SELECT applied_id FROM appschema_ledgerentry"
+            " WHERE schema_name = 'appschema_template'), rows = (SELECT rows FROM"
+            " appschema_ledgerentry WHERE schema_name = 'appschema_template')"
+            " FROM appschema_ledgerentry LEFT JOIN pg_namespace n ON n.oid = schema_oid"
+            " WHERE schema_name <> 'appschema_template' ORDER BY 1"
+        )
+        assert all(alike and rows and name == real for name, real, alike, rows in found)
+        return [name for name, *_ in found]
+
+    site.new("acme")
+    assert entries() == ["acme"]
+    refill_spares()
+    (spare,) = set(entries()) - {"acme"}
+    assert spare.startswith("appschema_spare_")
+    site.new("globex")
+    assert entries() == ["acme", "globex"]
+    rename_schema("globex", "hooli")
+    assert entries() == ["acme", "hooli"]
+    drop_schema("hooli")
+    purge_schema("hooli", now=True)
+    assert entries() == ["acme"]
+    refill_spares()
+    with override_settings(APPSCHEMA_SPARES=0):
+        refill_spares()
+    assert entries() == ["acme"]
+    # So that customers can follow the template.
+    site.add("shop", "0002_next", migration(create("Sale"), depends=[("shop", "0001_first")]))
+    printed = site.migrate()
+    assert "Migrating appschema_template:" in printed
+    assert "acme: 1 migration, replayed," in printed
