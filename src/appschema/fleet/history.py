@@ -13,10 +13,12 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from appschema.context import as_owner, schema_context
+from appschema.exceptions import MigrationError
 from appschema.models import FleetResult, FleetRun
 from appschema.names import PUBLIC
 
 from .ledger import is_kept
+from .origins import own_schemas
 from .result import FAILED, UP_TO_DATE, Result
 from .selection import read_registered
 
@@ -112,11 +114,19 @@ def read_results(run: FleetRun, using: str, status: str | None = None) -> Iterat
 
 
 def failed_schemas(using: str) -> list[str]:
-    """Return the schemas that failed in the last run and are still registered, and public if it did."""
+    """Return the schemas that failed in the last run and are still registered, and public if it did.
+
+    Raises ``MigrationError`` if the template or a spare failed: those are migrated with the whole.
+    """
     run = find_last_run(using)
     if run is None:
         return []
     failed = [each.schema_name for each in read_results(run, using, FAILED)]
+    if own := set(failed).intersection(own_schemas(using)):
+        raise MigrationError(
+            f"Schema {min(own)!r}, which new schemas come from, failed in the last run. Run 'manage.py"
+            " migrate' without --only-failed: it is migrated with the whole fleet only."
+        )
     with schema_context(PUBLIC), as_owner():
         known = {PUBLIC, *read_registered(using)}
     return [name for name in failed if name in known]

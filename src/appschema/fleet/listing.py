@@ -46,7 +46,19 @@ def list_schemas(using: str) -> Iterator[Listed]:
             names.setdefault(schema_id, []).append(name)
             if is_primary:
                 primary[schema_id] = name
-        columns = ("id", "name", "is_active", "created", "notice", "dropped", "purging")
-        rows = list(Schema.objects.using(using).values_list(*columns))
-    for schema_id, *row in rows:
-        yield Listed(*row, primary.get(schema_id), tuple(names.get(schema_id, ())))
+        rows = list(
+            Schema.objects.using(using).values_list(
+                "id", "name", "is_active", "created", "notice", "dropped", "purging"
+            )
+        )
+    for schema_id, name, is_active, created, notice, dropped, purging in rows:
+        yield Listed(
+            name=name,
+            is_active=is_active,
+            created=created,
+            notice=notice,
+            dropped=dropped,
+            purging=purging,
+            public_name=primary.get(schema_id),
+            public_names=tuple(names.get(schema_id, ())),
+        )

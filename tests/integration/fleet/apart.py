@@ -39,6 +39,7 @@ def start(site: Site, *words: str, **streams: Any) -> "subprocess.Popen[str]":
         env={
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "apart_settings",
+            "PYTHONUNBUFFERED": "",
             "PYTHONPATH": os.pathsep.join([str(site.root), str(ROOT), *filter(None, sys.path)]),
         },
         text=True,

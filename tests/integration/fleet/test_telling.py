@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import connection
+from django.db import ProgrammingError, connection
 
 from appschema.exceptions import SchemaBusy, UnknownSchema
 from appschema.fleet.turn import taking_turns
@@ -269,6 +269,30 @@ def test_what_failed_and_is_gone_is_not_run_again(shop: Site):
     shop.rows("DELETE FROM appschema_publicname")
     shop.rows("DELETE FROM appschema_schema WHERE name = 'hooli'")
     assert statuses("--only-failed") == {}
+
+
+def test_public_is_run_again_if_it_failed(shop: Site):
+    shop.rows("CREATE TABLE billing_tax ()")
+    shop.add("billing", "0002_tax", migration(create("Tax"), depends=[("billing", "0001_first")]))
+    add_third(shop)
+    with pytest.raises(ProgrammingError, match="already exists"):
+        shop.migrate()
+    shop.rows("DROP TABLE billing_tax")
+    assert statuses("--only-failed") == {"public": "migrated"}
+    assert applied(shop) == set()
+
+
+def test_if_the_template_failed_it_is_told_that_the_whole_is_to_be_run_again(site: Site):
+    site.app("shop", migration(create("Item")))
+    site.place(APPSCHEMA_TEMPLATE="appschema_template")
+    site.migrate()
+    site.rows("CREATE TABLE appschema_template.shop_sale ()")
+    site.add("shop", "0002_next", migration(create("Sale"), depends=[("shop", "0001_first")]))
+    assert statuses()["appschema_template"] == "failed"
+    assert migrated("--only-failed")[2].strip() == (
+        "Schema 'appschema_template', which new schemas come from, failed in the last run. Run"
+        " 'manage.py migrate' without --only-failed: it is migrated with the whole fleet only."
+    )
 
 
 def test_only_failed_is_refused_with_schemas(shop: Site):

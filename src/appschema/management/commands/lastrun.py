@@ -53,7 +53,7 @@ class Command(BaseCommand):
 
     def _print(self, run: FleetRun, using: str) -> None:
         self.stdout.write(self.style.MIGRATE_HEADING(run.what))
-        began = f"{run.began:%Y-%m-%d %H:%M:%S %Z}"
+        began = f"{run.began:%Y-%m-%d %H:%M:%S %Z}".strip()
         if run.ended is None:
             self.stdout.write(
                 f"Begun by {run.who} at {began}. It has not ended: it is under way still, or was"

@@ -354,10 +354,15 @@ class Command(DjangoMigrate):
 
     def _make_teller(self, options: dict[str, Any]) -> Teller:
         if options["json"]:
-            return JsonLines(self.stdout.write)
+            return JsonLines(self._write_at_once)
         if self.verbosity == 1 and self.stderr.isatty() and has_bar():
             return Bar(self.stdout.write, self.stderr.write)
-        return Lines(self.stdout.write, self.stderr.write, verbosity=self.verbosity)
+        return Lines(self._write_at_once, self.stderr.write, verbosity=self.verbosity)
+
+    def _write_at_once(self, text: str) -> None:
+        # Into a pipe Python writes some thousand characters at a time.
+        self.stdout.write(text)
+        self.stdout.flush()
 
     def _announce(self, name: str) -> None:
         if self.verbosity >= 1:
