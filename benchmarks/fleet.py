@@ -24,8 +24,8 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
@@ -47,53 +47,38 @@ EXECUTORS = {
 
 
 class Fleet:
-    """The schemas of one package, which become more and more."""
+    """The schemas of one package, which become more and more, and a process that looks after them."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
         self.size = 0
         project.write()
-        with self.asking("set up"):
-            pass
+        self.worker = project.worker()
+        self.worker.ask("set up")
         # The first start compiles what it imports.
         project.manage("check")
 
     def grow(self, size: int) -> None:
         """Make schemas until there are so many, each like the newest release."""
-        with self.asking("grow", first=self.size, last=size, width=self.project.connections):
-            self.size = size
-        with self.asking("tidy"):
-            pass
-
-    @contextmanager
-    def asking(self, do: str, **details: object) -> Iterator[object]:
-        """Let a new process do something, and give its answer."""
-        worker = self.project.worker()
-        try:
-            yield worker.ask(do, **details)
-        finally:
-            worker.close()
+        self.worker.ask("grow", first=self.size, last=size, width=self.project.connections)
+        self.worker.ask("tidy")
+        self.size = size
 
     def loop(self, do: str, **details: object) -> float:
-        with self.asking(do, schemas=self.size, **details) as seconds:
-            assert isinstance(seconds, float)
-            return seconds
-
-    def holds(self) -> str:
-        with self.asking("holds") as told:
-            return str(told)
+        """Return the seconds that something takes which is done in each schema without migrate."""
+        return float(self.worker.ask(do, schemas=self.size, **details))
 
     def verify(self) -> None:
         """End this program unless each schema has each release once."""
         project = self.project
         calls = sum(name.endswith(PYTHON) for name in project.releases)
         wanted = [project.releases, project.fields or None, 1 + len(project.fields), [calls]]
-        with self.asking("states", count=self.size) as found:
-            if found != [wanted]:
-                raise SystemExit(
-                    f"The schemas of {project.variant} are not what they should be after the releases."
-                    f" Found {found!r}, and not only {wanted!r}."
-                )
+        found = self.worker.ask("states", count=self.size)
+        if found != [wanted]:
+            raise SystemExit(
+                f"The schemas of {project.variant} are not what they should be after the releases."
+                f" Found {found!r}, and not only {wanted!r}."
+            )
 
 
 class Durability:
@@ -189,7 +174,7 @@ def measure_all(
             all_found.append(found)
         for fleet in (ours, *peers.values()):
             fleet.verify()
-            found.holds[fleet.project.variant] = fleet.holds()
+            found.holds[fleet.project.variant] = str(fleet.worker.ask("holds"))
     return all_found
 
 
@@ -198,7 +183,7 @@ def numbers(text: str) -> list[int]:
 
 
 def open_fleets(
-    server: PostgresServer, root: Path, options: argparse.Namespace
+    server: PostgresServer, root: Path, options: argparse.Namespace, stack: ExitStack
 ) -> dict[str, Fleet]:
     fleets = {}
     for variant in (OURS,) if options.alone else (OURS, TENANTS, PGSCHEMAS):
@@ -208,8 +193,9 @@ def open_fleets(
             maintenance.execute(f"CREATE DATABASE {name}".encode())
         url = make_conninfo(server.socket_url, dbname=name)
         fleets[variant] = Fleet(Project(variant, directory, url, options.jobs))
-    with fleets[OURS].asking("check models"):
-        return fleets
+        stack.callback(fleets[variant].worker.close)
+    fleets[OURS].worker.ask("check models")
+    return fleets
 
 
 def main() -> None:
@@ -239,7 +225,7 @@ def main() -> None:
             # What is given on its command line cannot be changed while it runs.
             del server.settings[name]
         stack.enter_context(server)
-        fleets = open_fleets(server, root, options)
+        fleets = open_fleets(server, root, options, stack)
         all_found = measure_all(fleets, Durability(server.socket_url), options)
         text = report(server, all_found, list(fleets))
         # Before the server is stopped, which may take long with so many files.

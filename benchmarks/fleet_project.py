@@ -162,7 +162,7 @@ class Project:
         return option in done.stdout.replace(",", " ").split()
 
     def worker(self) -> Worker:
-        """Start a process that knows the releases that were written until now."""
+        """Start the process that sets up the database, makes schemas and looks at them."""
         return Worker("benchmarks.fleet_worker", self._environment(), self.root)
 
     @property

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from importlib import import_module
+from importlib import import_module, invalidate_caches
 from typing import Any
 
 import django
@@ -180,7 +180,11 @@ def main() -> None:
     }
     for line in sys.stdin:
         details = json.loads(line)
+        # Releases are written while this process lives.
+        invalidate_caches()
         answer = orders[details.pop("do")](**details)
+        # What the server keeps for a connection grows with the schemas that it has seen.
+        connection.close()
         print(json.dumps(answer), flush=True, file=answers)
 
 

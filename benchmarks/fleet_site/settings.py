@@ -15,6 +15,8 @@ ROOT_URLCONF = "fleet_site.urls"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 MIDDLEWARE: list[str] = []
+# The default is a model of an app that is not installed, which the check of one package loads.
+SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 EACH = [
     "django.contrib.contenttypes",
     "django.contrib.auth",
