@@ -32,6 +32,7 @@ _LISTS = (
     "public_names",
     "roles_shared_rights",
     "fixtures",
+    "post_migrate",
 )
 _RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
@@ -99,6 +100,9 @@ class Config:
 
     fixtures: tuple[str, ...] = ()
     """Fixtures, as ``loaddata`` takes them, whose rows each new schema has."""
+
+    post_migrate: tuple[str, ...] = ()
+    """Receivers of post_migrate, as dotted paths, that run in each schema with every ``migrate``."""
 
     lock_timeout: float = 5.0
     """Seconds for which making a schema waits for locks that others hold."""

@@ -28,6 +28,13 @@ def sign_ups(tmp_path_factory: pytest.TempPathFactory) -> str:
     return run("sign_ups", "--alone", *counts, report=path)
 
 
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("benchmarks") / "fleet.md"
+    counts = ("--schemas=", "--ours=1,3", "--fsync=on", "--rounds=1", "--jobs=2")
+    return run("fleet", "--alone", *counts, report=path)
+
+
 def run(name: str, *arguments: str, report: Path) -> str:
     # A server and a process of its own: the settings of the tests are read once, with one database.
     done = subprocess.run(
@@ -107,3 +114,27 @@ def test_what_can_be_counted_is_right_in_the_report_of_sign_ups(sign_ups):
     assert (at_once[1], at_once[-1]) == ("8", "0")
     for phase, created in ((quiet, "0"), (template, "3"), (spares, "3")):
         assert (phase[2], phase[9], phase[10], phase[-1]) == ("56", "0", created, "0"), phase
+
+
+def test_the_report_of_fleet_has_a_figure_for_each_size_and_a_verdict_for_each_bar(fleet):
+    sections = dict(each.split("\n", 1) for each in fleet.split("\n## ")[1:])
+    for title in ("Nothing to do", "A field with an index", "A function in each schema", "Memory"):
+        found = rows(sections[title])
+        for size in ("1", "3"):
+            assert found[size][0] == "on"
+            assert re.match(r"\d", found[size][1]), title
+    bars = rows(sections["The bars"])
+    del bars["bar"]
+    assert len(bars) == 2 * 3 + 3
+    for title, (_, verdict) in bars.items():
+        assert re.match("met|missed|not asked", verdict), title
+
+
+def test_what_can_be_counted_is_right_in_the_report_of_fleet(fleet):
+    _, _, last = fleet.rpartition("## What was migrated")
+    told = [line.strip("| ").split(" | ") for line in last.splitlines() if "appschema" in line]
+    # 31 migrations, and two releases for each size; an index for every second of them.
+    assert told == [
+        ["1", "appschema", "34, 114, 37, 33, 108"],
+        ["3", "appschema", "34, 115, 37, 35, 108"],
+    ]

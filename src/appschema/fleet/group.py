@@ -14,6 +14,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.models.signals import post_migrate, pre_migrate
 from psycopg import errors
 
+from appschema.conf import get_config
 from appschema.context import schema_context
 from appschema.exceptions import SchemaDrifts
 from appschema.placement import get_placement
@@ -94,7 +95,7 @@ class Group:
         if self._request.app_label is None and not self._request.fake:
             with schema_context(schema_name):
                 self._rows = find_made_rows(global_apps, self._placement, self._using)
-            if self._rows.digest != self.state.rows:
+            if self._rows.digest != self.state.rows or get_config().post_migrate:
                 return Work(plan, is_structural=False)
         return Work(None)
 
@@ -145,11 +146,11 @@ class Group:
             connections[self._using],
             Recording(digest=self.state.applied),
             self._rows,
-            has_rows=False,
+            has_rows=self._rows.digest == self.state.rows,
             lock_timeout=self._options.lock_timeout,
             verifies=False,
             accepts_drift=False,
-            send=None,
+            send=self._send_to_named if get_config().post_migrate else None,
         ).run(schema_name)
         return Result(schema_name, seconds=time.monotonic() - began, how=REPLAYED)
 
@@ -204,6 +205,11 @@ class Group:
             using=self._using,
             **arguments,
         )
+
+    def _send_to_named(self, signal: Any) -> None:
+        if signal is post_migrate:
+            named = frozenset(get_config().post_migrate)
+            self._send(signal, only=named, apps=global_apps, plan=[], stdout=None)
 
     def _as_replay(self) -> Replay:
         assert self._recording is not None

@@ -28,12 +28,14 @@ def send_placed(
     *,
     public: bool,
     without: frozenset[str] = frozenset(),
+    only: frozenset[str] | None = None,
     **arguments: Any,
 ) -> None:
     """Send *signal* for each app that is placed here, as Django does for each app.
 
     In public the receivers that an isolated app has connected for every sender are left out:
-    the tables that they expect are not there. Those whose names are in ``without`` are too.
+    the tables that they expect are not there. Those whose names are in ``without`` are too, and
+    those whose are not in ``only``.
     """
     for app_config in apps.get_app_configs():
         if app_config.models_module is None:
@@ -44,7 +46,8 @@ def send_placed(
             owner = _app_of(receiver)
             if public and owner is not None and not placement.in_public(owner):
                 continue
-            if name_of(receiver) in without:
+            name = name_of(receiver)
+            if name in without or (only is not None and name not in only):
                 continue
             call = async_to_sync(receiver) if is_asynchronous else receiver
             call(signal=signal, sender=app_config, app_config=app_config, **arguments)

@@ -79,8 +79,9 @@ class Replay:
                 self._run_in_steps(schema_name)
 
     def _whole(self, schema_name: str, *, checked: bool = True) -> Iterator[str]:
-        yield from self._start(schema_name, self.recording.needs)
+        # First of all: what makes the text mean this schema locks tables too.
         yield f"SET LOCAL lock_timeout TO '{self.lock_timeout * 1000:.0f}ms'"
+        yield from self._start(schema_name, self.recording.needs)
         for track in self.recording.tracks:
             yield from (item for item in track.items if isinstance(item, str))
             yield from records_sql(track.records)

@@ -1,0 +1,1 @@
+"""The shared app, to which tables of each customer refer."""

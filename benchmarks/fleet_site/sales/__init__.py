@@ -1,0 +1,1 @@
+"""To whom, and how it is paid."""

@@ -1,0 +1,5 @@
+"""Nothing is served: migrations are measured."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []
