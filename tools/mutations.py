@@ -327,7 +327,7 @@ MUTATIONS = (
     ),
     Mutation(
         "who waits for a lock gives way soon",
-        "provisioning/patience.py",
+        "patience.py",
         "LOCK_TIMEOUT = 0.1",
         "LOCK_TIMEOUT = 0.0",
         f"{LIFECYCLE}/test_dropping.py",
