@@ -145,7 +145,7 @@ def test_a_migration_outside_a_transaction_goes_on_where_it_was_interrupted(
 def test_two_runs_take_turns(shop: Site):
     with psycopg.connect(shop.url) as other:
         other.execute("SELECT pg_advisory_xact_lock(7310577331450003)")
-        with pytest.raises(SchemaBusy, match="Another 'manage.py migrate' is at work"):
+        with pytest.raises(SchemaBusy, match=r"Another 'manage\.py migrate' is at work"):
             shop.migrate("--no-wait")
         released = threading.Timer(0.5, other.rollback)
         released.start()
@@ -164,7 +164,7 @@ def test_a_signal_lets_what_is_under_way_be_finished(shop: Site, monkeypatch: py
 
     monkeypatch.setattr(replay.Replay, "run", run_and_be_asked_to_stop)
     found = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(MigrationError, match="Stopped by SIGTERM: .*1 not begun") as caught:
+    with pytest.raises(MigrationError, match=r"Stopped by SIGTERM: .*1 not begun") as caught:
         shop.migrate("--jobs", "1")
     assert caught.value.returncode == 128 + signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is found
