@@ -237,7 +237,7 @@ class SchemaDrifts(MigrationError):
         super().__init__(
             f"Schema {schema_name!r} differs from the others after these migrations, and was rolled"
             f" back: {told or 'in the order of its objects'}. Mend it ('manage.py diffschemas"
-            f" {schema_name}' tells all), or run 'manage.py migrate --schema {schema_name}"
+            f" --schema {schema_name}' tells all), or run 'manage.py migrate --schema {schema_name}"
             " --accept-drift'."
         )
 

@@ -150,9 +150,11 @@ def test_a_schema_is_created_listed_and_dropped(manage: Manage, rows: Rows):
         " SELECT 'two.example.com', false, id FROM appschema_schema WHERE name = 'initech'"
     )
     header, *lines = manage("listschemas").ok().out.splitlines()
-    assert header.split() == ["NAME", "PUBLIC", "NAME", "STATE", "CREATED"]
+    assert header.split() == ["NAME", "PUBLIC", "NAME", "STATE", "MIGRATIONS", "CREATED"]
     assert [line.split()[0] for line in lines] == ["acme", "globex", "initech"]
-    assert lines[2].split()[1:4] == ["initech.example.com", "(+1)", "inactive"]
+    assert lines[2].split()[1:6] == [
+        *("initech.example.com", "(+1)", "inactive", "up", "to"),
+    ]
     *_, described = json.loads(manage("listschemas", "--json").ok().out)
     created = described.pop("created")
     assert "T" in created
@@ -164,6 +166,9 @@ def test_a_schema_is_created_listed_and_dropped(manage: Manage, rows: Rows):
         "state": "inactive",
         "notice": "",
         "dropped": None,
+        "migrations": {"missing": [], "unknown": []},
+        "interrupted": False,
+        "drifts": False,
     }
     refused = manage("dropschema", "initech", "--now", typed="acme\n").refused()
     assert refused == "CommandError: Nothing was changed: the name 'initech' was not typed."

@@ -6,7 +6,7 @@ between apps. Here nothing is to be run: it is enough to know what is not record
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,18 @@ def find_lag(
             if missing:
                 labels = frozenset(app for app, _ in missing)
                 yield name, Lag(tuple(".".join(key) for key in missing), labels)
+
+
+def find_missing(
+    loader: MigrationLoader, recorded: Collection[Key], is_placed: Callable[[str], bool]
+) -> list[Key]:
+    """Return what is not among the records of a schema. The loader was made without a connection."""
+    unrecorded = {key for key in loader.disk_migrations if key not in recorded}
+    return [
+        key
+        for key in _in_order(loader)
+        if is_placed(key[0]) and not _is_applied(loader, key, unrecorded)
+    ]
 
 
 def _ask_some(ask: Ask, keys: Sequence[Key], schemas: Sequence[str]) -> list[tuple[Any, ...]]:

@@ -111,12 +111,16 @@ def copy_entry(source: str, schema_name: str, *, using: str) -> None:
             )
 
 
-def rename_entry(schema_name: str, new_name: str, *, using: str) -> None:
-    """Let the entry follow a schema that was renamed."""
-    entries = _entries(using)
-    if entries is not None:
-        entries.filter(schema_name=new_name).delete()
-        entries.filter(schema_name=schema_name).update(schema_name=new_name)
+def rename_entry_sql(schema_name: str, new_name: str) -> str:
+    """Return a statement that lets the entry follow a schema that is renamed."""
+    kept = "schema_oid, applied_id, rows, drift, under_way"
+    return (
+        f"WITH gone AS (DELETE FROM {_table(LedgerEntry)} WHERE schema_name ="
+        f" {quote_literal(schema_name)} RETURNING {kept})"
+        f" INSERT INTO {_table(LedgerEntry)} (schema_name, {kept})"
+        f" SELECT {quote_literal(new_name)}, {kept} FROM gone"
+        f" ON CONFLICT (schema_name) DO UPDATE SET {_taking(*kept.split(', '))}"
+    )
 
 
 def drop_entry(schema_name: str, *, using: str) -> None:

@@ -18,6 +18,8 @@ from appschema.models import Spare, Template
 from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier
 from appschema.roles.database import DatabaseRoles
 
+from .ledger import drop_entry
+
 
 @dataclass(frozen=True)
 class Digests:
@@ -80,6 +82,7 @@ def drop_own_schema(schema_name: str, *, using: str) -> None:
     """Drop the schema of the template or of a spare, if it is there."""
     with connections[using].cursor() as cursor:
         cursor.execute(f"DROP SCHEMA IF EXISTS {quote_identifier(schema_name)} CASCADE")
+    drop_entry(schema_name, using=using)
 
 
 def own_schemas(using: str) -> list[str]:

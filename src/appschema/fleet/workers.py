@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import connections
 
@@ -16,6 +16,7 @@ from appschema.backends.wrapper import DatabaseWrapperMixin
 from .result import Result
 
 Act = Callable[[str], Result]
+T = TypeVar("T")
 
 
 class Stop:
@@ -64,15 +65,26 @@ def stopping_on_signals(stop: Stop) -> Iterator[None]:
 def work_on(names: Iterable[str], act: Act, *, jobs: int, stop: Stop) -> Iterator[Result]:
     """Yield the result of *act* for each name, by *jobs* workers. *act* raises nothing.
 
-    After a stop the results of those that were not begun say so. One worker is the caller's own thread,
-    with its connections and its transaction.
+    After a stop the results of those that were not begun say so.
+    """
+
+    def unless_stopped(name: str) -> Result:
+        return Result(name, is_begun=False) if stop.is_requested() else act(name)
+
+    return share_out(names, unless_stopped, jobs=jobs)
+
+
+def share_out(names: Iterable[str], act: Callable[[str], T], *, jobs: int) -> Iterator[T]:
+    """Yield what *act* returns for each name, as *jobs* workers are done with it.
+
+    One worker is the caller's own thread, with its connections and its transaction.
     """
     if jobs <= 1:
         for name in names:
-            yield Result(name, is_begun=False) if stop.is_requested() else act(name)
+            yield act(name)
             renew_connections()
         return
-    yield from _work_in_threads(iter(names), act, jobs, stop)
+    yield from _work_in_threads(iter(names), act, jobs)
 
 
 def renew_connections() -> None:
@@ -82,8 +94,8 @@ def renew_connections() -> None:
             connection.renew_if_spent()
 
 
-def _work_in_threads(names: Iterator[str], act: Act, jobs: int, stop: Stop) -> Iterator[Result]:
-    results: queue.Queue[Result | BaseException | None] = queue.Queue(maxsize=10 * jobs)
+def _work_in_threads(names: Iterator[str], act: Callable[[str], T], jobs: int) -> Iterator[T]:
+    results: queue.Queue[T | BaseException | None] = queue.Queue(maxsize=10 * jobs)
     lock = threading.Lock()
     given_up = threading.Event()
 
@@ -94,7 +106,7 @@ def _work_in_threads(names: Iterator[str], act: Act, jobs: int, stop: Stop) -> I
                     name = next(names, None)
                 if name is None:
                     break
-                results.put(Result(name, is_begun=False) if stop.is_requested() else act(name))
+                results.put(act(name))
                 renew_connections()
             results.put(None)
         except BaseException as error:  # noqa: BLE001 - handed on to whoever asks for the results
@@ -115,7 +127,7 @@ def _work_in_threads(names: Iterator[str], act: Act, jobs: int, stop: Stop) -> I
                 thread.join(0.01)
 
 
-def _results(results: queue.Queue[Result | BaseException | None], working: int) -> Iterator[Result]:
+def _results(results: queue.Queue[T | BaseException | None], working: int) -> Iterator[T]:
     while working:
         result = results.get()
         if result is None:

@@ -19,6 +19,7 @@ from appschema.conf import get_config
 from appschema.context import as_owner, schema_context
 from appschema.deletion import delete_everywhere, refuse_protected
 from appschema.exceptions import SchemaBusy, UnknownSchema, WrongState
+from appschema.fleet.ledger import drop_entry
 from appschema.fleet.result import Result
 from appschema.models import Schema
 from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier, validate_schema_name
@@ -190,6 +191,7 @@ def _finish(row: Schema, using: str) -> None:
         with connections[using].cursor() as cursor:
             cursor.execute(f"DROP SCHEMA IF EXISTS {quote_identifier(row.name)} CASCADE")
         DatabaseRoles(connections[using]).drop_that_of(row.name)
+        drop_entry(row.name, using=using)
         # Rows of other schemas may refer to it.
         delete_everywhere(row, using=using)
         retire_name(row.name, using=using)

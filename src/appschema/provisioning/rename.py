@@ -11,6 +11,7 @@ from psycopg import errors
 from appschema.catalog import Script, functions_naming_schema, read_schema
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import SchemaExists, SchemaMissing
+from appschema.fleet.ledger import is_kept, rename_entry_sql
 from appschema.models import Schema
 from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier, validate_schema_name
 from appschema.patience import patiently
@@ -108,10 +109,12 @@ def _save(row: Schema, using: str) -> None:
 
 def alter_name(cursor: Any, name: str, new_name: str, using: str) -> None:
     """Rename the schema in the database. Raises ``SchemaExists``."""
+    sql = f"ALTER SCHEMA {quote_identifier(name)} RENAME TO {quote_identifier(new_name)}"
+    if is_kept(connections[using]):
+        # In the same message, since a spare is claimed while a visitor waits.
+        sql += f"; {rename_entry_sql(name, new_name)}"
     with making_schema(new_name):
-        cursor.execute(
-            f"ALTER SCHEMA {quote_identifier(name)} RENAME TO {quote_identifier(new_name)}"
-        )
+        cursor.execute(sql)
 
 
 def _read_texts(cursor: Any, name: str) -> Script:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from appschema.exceptions import TemplateLags
+from appschema.fleet.ledger import copy_entry
 from appschema.fleet.origins import read_digests
 from appschema.models import Template
 
@@ -33,6 +34,7 @@ def make_schema(name: str, *, migrate: bool, template_file: str | Path | None, u
     elif is_at_head(template, using):
         if not claim_spare(template, name, using=using):
             replay(load_script(template, using), name, using=using)
+            copy_entry(template.schema_name, name, using=using)
     elif migrate:
         # Not the script, which may name tables that are called otherwise by now.
         script, _ = read_script(template.schema_name, using)

@@ -11,6 +11,7 @@ from appschema.catalog import Script
 from appschema.conf import get_config
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import TemplateLags, WrongState
+from appschema.fleet.ledger import copy_entry
 from appschema.fleet.origins import drop_spares, read_own_digest
 from appschema.models import Spare, Template
 from appschema.names import PUBLIC, SPARE_PREFIX
@@ -83,6 +84,7 @@ def _refill_one(using: str) -> bool:
         if Spare.objects.using(using).count() >= config.spares:
             return False
         replay(load_script(template, using), name, using=using)
+        copy_entry(template.schema_name, name, using=using)
         Spare.objects.using(using).create(schema_name=name, records=template.records)
     return True
 

@@ -7,62 +7,91 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, connections
 
-from appschema.context import schema_context
-from appschema.models import Schema
-from appschema.names import PUBLIC
+from appschema.fleet.ledger import is_kept
+from appschema.fleet.listing import Listed, list_schemas
+from appschema.fleet.states import FleetStates, read_states
+from appschema.fleet.telling import tell_names
 
 
 class Command(BaseCommand):
-    help = "Lists the schemas, with their public names and their state."
+    help = "Lists the schemas, with their public names, their state and their migrations."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--by-migrations",
+            action="store_true",
+            help="Only how many schemas, and which, have the same migrations applied.",
+        )
         parser.add_argument("--json", action="store_true", help="Print JSON, for machines.")
         parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="The database's alias.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with schema_context(PUBLIC):
-            schemas = list(
-                Schema.objects.using(options["database"]).prefetch_related("public_names")
-            )
+        using = options["database"]
+        if options["by_migrations"]:
+            self._print_states(read_states(using), as_json=options["json"])
+            return
+        listed = list(list_schemas(using))
+        # An older registry, which migrate is about to change, knows nothing of it.
+        fleet = read_states(using) if is_kept(connections[using]) else FleetStates(())
         if options["json"]:
-            self.stdout.write(json.dumps([self._describe(schema) for schema in schemas], indent=2))
-        elif not schemas:
+            # An object a line: with thousands of schemas indenting them takes longest.
+            told = ",\n".join(json.dumps(_describe(each, fleet)) for each in listed)
+            self.stdout.write(f"[\n{told}\n]" if listed else "[]")
+        elif not listed:
             self.stdout.write(
                 "There are no schemas. Run 'manage.py createschema NAME PUBLIC_NAME'."
             )
         else:
-            self._print_table(schemas)
+            self._print_table(listed, fleet)
 
-    def _describe(self, schema: Schema) -> dict[str, Any]:
-        return {
-            "name": schema.name,
-            "public_name": schema.public_name,
-            "public_names": [each.public_name for each in schema.public_names.all()],
-            "is_active": schema.is_active,
-            "state": _state(schema),
-            "notice": schema.notice,
-            "dropped": schema.dropped and schema.dropped.isoformat(),
-            "created": schema.created.isoformat(),
-        }
-
-    def _print_table(self, schemas: list[Schema]) -> None:
-        rows = [("NAME", "PUBLIC NAME", "STATE", "CREATED")]
-        for schema in schemas:
-            others = schema.public_names.all().__len__() - bool(schema.public_name)
-            public_name = (schema.public_name or "-") + (f" (+{others})" if others else "")
-            created = f"{schema.created:%Y-%m-%d %H:%M}"
-            rows.append((schema.name, public_name, _state(schema), created))
+    def _print_table(self, listed: list[Listed], fleet: FleetStates) -> None:
+        rows = [("NAME", "PUBLIC NAME", "STATE", "MIGRATIONS", "CREATED")]
+        for each in listed:
+            others = len(each.public_names) - bool(each.public_name)
+            public_name = (each.public_name or "-") + (f" (+{others})" if others else "")
+            created = f"{each.created:%Y-%m-%d %H:%M}"
+            rows.append((each.name, public_name, each.state, fleet.tell(each.name), created))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for row in rows:
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            self.stdout.write("  ".join(cells).rstrip())
+        lines = (
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        )
+        self.stdout.write("\n".join(lines))
+
+    def _print_states(self, fleet: FleetStates, *, as_json: bool) -> None:
+        for state in fleet.states:
+            names = state.schemas
+            if as_json:
+                told = {"count": len(names), "schemas": list(names), **state.as_dict()}
+                self.stdout.write(json.dumps(told))
+                continue
+            self.stdout.write(f"{state}: {tell_names(names)}")
+            for key in state.missing:
+                self.stdout.write(f"  lacks {'.'.join(key)}")
+            for key in state.unknown:
+                self.stdout.write(f"  has {'.'.join(key)}, which this code does not have")
+        absent = sorted(fleet.absent)
+        if absent and as_json:
+            told = {"count": len(absent), "schemas": absent, "missing": None, "unknown": None}
+            self.stdout.write(json.dumps(told))
+        elif absent:
+            self.stdout.write(f"not in the database: {tell_names(absent)}")
 
 
-def _state(schema: Schema) -> str:
-    if schema.purging:
-        return "purging"
-    if schema.dropped is not None:
-        return "dropped"
-    return "active" if schema.is_active else "inactive"
+def _describe(each: Listed, fleet: FleetStates) -> dict[str, Any]:
+    state = fleet.find(each.name)
+    return {
+        "name": each.name,
+        "public_name": each.public_name,
+        "public_names": each.public_names,
+        "is_active": each.is_active,
+        "state": each.state,
+        "notice": each.notice,
+        "dropped": each.dropped and each.dropped.isoformat(),
+        "created": each.created.isoformat(),
+        "migrations": state and state.as_dict(),
+        "interrupted": each.name in fleet.interrupted,
+        "drifts": each.name in fleet.drifting,
+    }

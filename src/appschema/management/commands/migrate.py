@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -31,11 +32,20 @@ from appschema.fleet.plan import Request, SchemaPlan
 from appschema.fleet.prune import prune_records
 from appschema.fleet.receivers import load_receivers
 from appschema.fleet.report import Tally, raise_for_failures
-from appschema.fleet.result import Result
+from appschema.fleet.result import STATUSES, Result
 from appschema.fleet.run import migrate_fleet
 from appschema.fleet.runner import Runner
 from appschema.fleet.selection import Selection, read_selection, select_waves
-from appschema.fleet.telling import Bar, JsonLines, Lines, Teller, has_bar
+from appschema.fleet.telling import (
+    Bar,
+    JsonLines,
+    Lines,
+    Teller,
+    describe_falsehood,
+    falsehood_as_dict,
+    has_bar,
+    plan_as_dict,
+)
 from appschema.fleet.turn import taking_turns
 from appschema.fleet.workers import stopping_on_signals
 from appschema.names import PUBLIC
@@ -111,6 +121,12 @@ class Command(DjangoMigrate):
         )
         parser.add_argument("--json", action="store_true", help="One JSON object in each line.")
 
+    _typed = ""
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        self._typed = shlex.join(["migrate", *argv[2:]])
+        super().run_from_argv(argv)
+
     @no_translations
     @as_owner()
     def handle(self, *args: Any, **options: Any) -> None:
@@ -118,13 +134,14 @@ class Command(DjangoMigrate):
         if not is_ours(connection):
             super().handle(*args, **options)
             return
-        self.verbosity, self.interactive = options["verbosity"], options["interactive"]
+        self.verbosity = 0 if options["json"] else options["verbosity"]
+        self.interactive = options["interactive"]
         request = self._read_request(options)
         selection = self._read_selection(connection, options)
         load_receivers()
         connection.prepare_database()
         if options["verify"]:
-            self._verify(connection, selection)
+            self._verify(connection, selection, as_json=options["json"])
         elif options["plan"] or options["check_unapplied"]:
             self._show(connection, request, selection, options)
         elif request.prune:
@@ -191,16 +208,25 @@ class Command(DjangoMigrate):
             plans += [(make_plan(connection, request, name), [name]) for name in names]
         if options["plan"]:
             for plan, members in plans:
-                self._show_plan(plan, members)
+                if options["json"]:
+                    self.stdout.write(json.dumps(plan_as_dict(plan, members)))
+                else:
+                    self._show_plan(plan, members)
         if options["check_unapplied"] and any(plan.steps for plan, _ in plans):
             sys.exit(1)
 
-    def _verify(self, connection: BaseDatabaseWrapper, selection: Selection) -> None:
+    def _verify(
+        self, connection: BaseDatabaseWrapper, selection: Selection, *, as_json: bool
+    ) -> None:
         names = self._names(connection, selection)
         found = list(verify_ledger(connection.alias, names)) if is_kept(connection) else []
         for each in found:
-            self.stdout.write(f"{each.schema_name}: {each}")
-        self.stdout.write(
+            line = json.dumps(falsehood_as_dict(each)) if as_json else describe_falsehood(each)
+            self.stdout.write(line)
+        if as_json:
+            summary = {"compared": len(names), "differed": len(found)}
+            self.stdout.write(json.dumps({"summary": summary}))
+        self._tell_more(
             f"Compared {len(names)} schemas with their own records: {len(found)} differed"
             + (", and public knows better now." if found else ".")
         )
@@ -223,7 +249,7 @@ class Command(DjangoMigrate):
     def _prune(
         self, connection: BaseDatabaseWrapper, request: Request, selection: Selection
     ) -> None:
-        head = self._head(connection, request)
+        head = self._head(connection, request, self._tell_more)
         with head.alone() if selection.public else nullcontext():
             names = self._names(connection, selection)
             self._prune_each(connection, request, [PUBLIC, *names] if selection.public else names)
@@ -253,8 +279,7 @@ class Command(DjangoMigrate):
         options: dict[str, Any],
     ) -> None:
         refuse_misplaced_tables(connection)
-        if options["json"]:
-            self.verbosity = 0
+        began = time.monotonic()
         teller = self._make_teller(options)
         progress = self.migration_progress_callback if isinstance(teller, Lines) else None
         runner = Runner(
@@ -265,9 +290,10 @@ class Command(DjangoMigrate):
             sync=self.sync_apps,
             stdout=self.stdout,
             announce=self._announce if isinstance(teller, Lines) else lambda _: None,
-            tell=self._tell_more if self.verbosity > 1 else lambda _: None,
+            tell=teller.say if self.verbosity > 1 else lambda _: None,
         )
-        tally, log = Tally(), RunLog(connection.alias, _describe(request, selection))
+        typed = self._typed or _describe(request, selection)
+        tally, log = Tally(), RunLog(connection.alias, typed)
 
         def migrate_public(name: str) -> Result:
             self._announce(name)
@@ -291,20 +317,23 @@ class Command(DjangoMigrate):
         waits = not options["no_wait"]
         with (
             stopping_on_signals(runner.stop),
-            taking_turns(connection, waits=waits, tell=self._tell_more),
+            taking_turns(connection, waits=waits, tell=teller.say),
             closing(teller),
         ):
-            head = self._head(connection, request)
+            head = self._head(connection, request, teller.say)
             results = migrate_fleet(connection, request, selection, migrate_public, migrate, head)
             for result in tally.count(results):
                 teller.tell(result)
                 log.note(result)
             log.end()
-        self._conclude(tally, runner, options)
+        self._conclude(tally, runner, options, time.monotonic() - began)
 
-    def _conclude(self, tally: Tally, runner: Runner, options: dict[str, Any]) -> None:
+    def _conclude(
+        self, tally: Tally, runner: Runner, options: dict[str, Any], seconds: float
+    ) -> None:
         if options["json"]:
-            self.stdout.write(json.dumps({"summary": dict(tally.counts)}))
+            counts = {status: tally.counts[status] for status in STATUSES}
+            self.stdout.write(json.dumps({"summary": counts, "seconds": round(seconds, 4)}))
         elif self.verbosity >= 1:
             self.stdout.write(f"Schemas, public among them: {tally}.")
         if runner.stop.signal is not None:
@@ -325,10 +354,15 @@ class Command(DjangoMigrate):
 
     def _make_teller(self, options: dict[str, Any]) -> Teller:
         if options["json"]:
-            return JsonLines(self.stdout.write)
+            return JsonLines(self._write_at_once)
         if self.verbosity == 1 and self.stderr.isatty() and has_bar():
-            return Bar(self.stderr.write)
-        return Lines(self.stdout.write, self.stderr.write, verbosity=self.verbosity)
+            return Bar(self.stdout.write, self.stderr.write)
+        return Lines(self._write_at_once, self.stderr.write, verbosity=self.verbosity)
+
+    def _write_at_once(self, text: str) -> None:
+        # Into a pipe Python writes some thousand characters at a time.
+        self.stdout.write(text)
+        self.stdout.flush()
 
     def _announce(self, name: str) -> None:
         if self.verbosity >= 1:
@@ -338,16 +372,14 @@ class Command(DjangoMigrate):
         if self.verbosity >= 1:
             self.stdout.write(sentence)
 
-    def _head(self, connection: BaseDatabaseWrapper, request: Request) -> Head:
-        def tell(sentence: str) -> None:
-            if self.verbosity >= 1:
-                self.stdout.write(self.style.MIGRATE_HEADING(sentence))
-
-        return Head(connection, request, tell)
+    def _head(
+        self, connection: BaseDatabaseWrapper, request: Request, tell: Callable[[str], None]
+    ) -> Head:
+        return Head(connection, request, lambda text: tell(self.style.MIGRATE_HEADING(text)))
 
 
 def _describe(request: Request, selection: Selection) -> str:
-    """Return about what was typed."""
+    """Return what would have been typed, for a call from code."""
     words = ["migrate", request.app_label, request.migration_name]
     words += [
         f"--{each}" for each in ("fake", "fake_initial", "run_syncdb") if getattr(request, each)
