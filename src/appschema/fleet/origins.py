@@ -27,14 +27,16 @@ class Digests:
     public: str
 
 
-def read_digests(using: str, schema_name: str, *, or_fail: bool = False) -> Digests | None:
-    """Return the digests of *schema_name* and of public; None if there is no such schema.
-
-    With ``or_fail`` an open transaction is spoilt then, and two statements are spared.
-    """
-    savepoint = nullcontext() if or_fail else _savepoint(using)
-    row = _ask(f"SELECT {_digest(schema_name)}, {_digest(PUBLIC)}", using, savepoint)
+def read_digests(using: str, schema_name: str) -> Digests | None:
+    """Return the digests of *schema_name* and of public; None if there is no such schema."""
+    row = _ask(f"SELECT {_digest(schema_name)}, {_digest(PUBLIC)}", using, _savepoint(using))
     return row and Digests(*row)
+
+
+def read_each_digest(using: str, *schema_names: str) -> list[str] | None:
+    """Return the digest of each schema; None if there is one no more, and a transaction is spoilt."""
+    row = _ask(f"SELECT {', '.join(map(_digest, schema_names))}", using, nullcontext())
+    return row and list(row)
 
 
 def read_own_digest(schema_name: str, *, using: str) -> str | None:

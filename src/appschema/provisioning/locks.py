@@ -18,31 +18,50 @@ from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import errors
 
+from appschema.conf import get_config
 from appschema.exceptions import SchemaBusy
 from appschema.models import Template
-from appschema.names import quote_identifier
+from appschema.names import quote_identifier, quote_literal
 from appschema.patience import PATIENCE, PAUSE
+
+from .questions import Answer, ask
 
 _MIGRATE = 7_310_577_331_450_001
 _REFILL = 7_310_577_331_450_002
 _SHORTLY = "1s"
 
 
-def keep_migrate_out(using: str) -> None:
-    """Keep ``migrate`` from public and the template until the commit.
+@contextmanager
+def keeping_migrate_out(using: str, *questions: str) -> Iterator[list[Answer]]:
+    """Keep ``migrate`` from public and the template until the commit, and wait for no lock long.
 
-    Raises ``SchemaBusy`` if one has been at it for as long as the transaction's lock_timeout.
+    Gives the answers to *questions*, which travel in the same message, behind the lock. Statements
+    inside wait at most APPSCHEMA_LOCK_TIMEOUT for a lock, and what the caller does later in this
+    transaction as long as before. Needs a transaction, which an error must roll back. Raises
+    ``SchemaBusy`` if a ``migrate`` is at it for that long.
     """
+    connection = connections[using]
+    is_callers = bool(connection.savepoint_ids) or not connection.commit_on_exit
+    timeout, answers = _take_shared(using, questions)
+    yield answers
+    if is_callers:
+        ask(using, f"SELECT set_config('lock_timeout', {quote_literal(timeout)}, true)")
+
+
+def _take_shared(using: str, questions: tuple[str, ...]) -> tuple[str, list[Answer]]:
+    """Return the lock_timeout that was set before, and the answers."""
+    timeout = quote_literal(f"{get_config().lock_timeout * 1000:.0f}ms")
     try:
-        with connections[using].cursor() as cursor:
-            cursor.execute(
-                "SELECT current_setting('transaction_isolation'), pg_advisory_xact_lock_shared(%s)",
-                [_MIGRATE],
-            )
-            isolation, _ = cursor.fetchone()
-            if isolation != "read committed":
-                # What it sees may be older than the lock: PostgreSQL refuses a row that has changed since.
-                cursor.execute(f"SELECT FROM {quote_identifier(Template._meta.db_table)} FOR SHARE")
+        (before, isolation, _), _, *answers = ask(
+            using,
+            "SELECT current_setting('lock_timeout'), current_setting('transaction_isolation'),"
+            f" set_config('lock_timeout', {timeout}, true)",
+            f"SELECT pg_advisory_xact_lock_shared({_MIGRATE})",
+            *questions,
+        )
+        if isolation != "read committed":
+            # What it sees may be older than the lock: PostgreSQL refuses a row that has changed since.
+            ask(using, f"SELECT FROM {quote_identifier(Template._meta.db_table)} FOR SHARE")
     except OperationalError as error:
         if not isinstance(error.__cause__, errors.LockNotAvailable | errors.DeadlockDetected):
             raise
@@ -50,6 +69,7 @@ def keep_migrate_out(using: str) -> None:
             "No schema can be made just now, for a 'manage.py migrate' is changing public and the"
             " template. Nothing was created. Try again when it is done."
         ) from error
+    return before, answers
 
 
 @contextmanager

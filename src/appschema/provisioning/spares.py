@@ -6,46 +6,62 @@ import secrets
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
+from appschema.backends.connection import send_bare
 from appschema.catalog import Script
 from appschema.conf import get_config
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import TemplateLags, WrongState
-from appschema.fleet.origins import drop_spares, read_own_digest
+from appschema.fleet.origins import drop_spares
 from appschema.models import Spare, Template
-from appschema.names import PUBLIC, SPARE_PREFIX
-from appschema.patience import waiting_at_most
+from appschema.names import (
+    MARKER_TABLE,
+    PUBLIC,
+    SPARE_PREFIX,
+    quote_identifier,
+    quote_literal,
+)
 from appschema.roles.database import DatabaseRoles
 
-from .locks import keep_migrate_out, try_to_refill
+from .locks import keeping_migrate_out, try_to_refill
+from .questions import Answer, columns_of
 from .rename import alter_name
-from .replay import replay, send_bare, telling_of_locks
+from .replay import replay, telling_of_locks
 from .template import find_template, is_at_head, load_script
 
+_FIELDS = [each.attname for each in Spare._meta.concrete_fields]
 
-def claim_spare(template: Template, name: str, *, using: str) -> bool:
-    """Make a spare that is like the template the schema *name*, and tell whether there was one.
+ONE_SPARE = (
+    f"{columns_of(Spare, _FIELDS)} WHERE records ="
+    f" ({columns_of(Template, ['records'])} WHERE functions IS NOT NULL)"
+    f" AND to_regclass(quote_ident(schema_name) || {quote_literal('.' + MARKER_TABLE)}) IS NOT NULL"
+    " ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
+)
+"""The question for a spare that is said to be like the template; nobody else gets it until the commit."""
+
+
+def spare_of(found: Answer, using: str) -> Spare | None:
+    """Return the spare that the answer to ``ONE_SPARE`` tells of."""
+    return Spare.from_db(using, _FIELDS, found) if found else None
+
+
+def claim_spare(spare: Spare, template: Template, name: str, *, using: str) -> None:
+    """Make the spare the schema *name*.
 
     The number of statements is the same for a schema of any size. Expects the caller's
-    transaction, as the owner with public active, and ``keep_migrate_out``.
+    transaction, as the owner with public active, and ``keeping_migrate_out``.
     """
-    if template.functions is None:
-        return False
-    ready = Spare.objects.using(using).select_for_update(skip_locked=True)
-    spare = ready.filter(records=template.records).first()
-    # What it is counts, and not only what is written down of it.
-    if spare is None or read_own_digest(spare.schema_name, using=using) != template.records:
-        return False
     connection = connections[using]
+    table = quote_identifier(Spare._meta.db_table)
     with connection.cursor() as cursor:
-        alter_name(cursor, spare.schema_name, name, using)
+        given = f"DELETE FROM {table} WHERE id = {int(spare.pk)}"
+        alter_name(cursor, spare.schema_name, name, given)
+    assert template.functions is not None  # for ONE_SPARE
     functions = Script.loads(template.functions)
     if functions.structure:
         send_bare(connection, functions.render(name))
     roles = DatabaseRoles(connection)
     if roles.are_wanted() and not roles.rename_that_of(spare.schema_name, name):
         roles.make_that_of(name, is_new=True)
-    spare.delete()
-    return True
 
 
 def refill_spares(*, using: str = DEFAULT_DB_ALIAS) -> int:
@@ -69,20 +85,19 @@ def _refill_one(using: str) -> bool:
         transaction.atomic(using=using),
         schema_context(PUBLIC),
         as_owner(),
-        waiting_at_most(config.lock_timeout, using),
     ):
         if not try_to_refill(using):
             return False
-        if config.spares == 0:
-            drop_spares(using=using)
-            return False
-        keep_migrate_out(using)
-        template = _find_usable(using)
-        drop_spares(using=using, keep=template.records, at_most=config.spares)
-        if Spare.objects.using(using).count() >= config.spares:
-            return False
-        replay(load_script(template, using), name, using=using)
-        Spare.objects.using(using).create(schema_name=name, records=template.records)
+        with keeping_migrate_out(using):
+            if config.spares == 0:
+                drop_spares(using=using)
+                return False
+            template = _find_usable(using)
+            drop_spares(using=using, keep=template.records, at_most=config.spares)
+            if Spare.objects.using(using).count() >= config.spares:
+                return False
+            replay(load_script(template, using), name, using=using)
+            Spare.objects.using(using).create(schema_name=name, records=template.records)
     return True
 
 
