@@ -29,6 +29,8 @@ from .questions import Answer, ask
 _MIGRATE = 7_310_577_331_450_001
 _REFILL = 7_310_577_331_450_002
 _SHORTLY = "1s"
+# A session that only holds a lock is idle for longer than the server may let idlers.
+_IDLE_LONG = "SET LOCAL idle_in_transaction_session_timeout TO 0"
 
 
 @contextmanager
@@ -91,11 +93,20 @@ def no_new_schemas(connection: BaseDatabaseWrapper) -> Iterator[None]:
         other.execute("SELECT 1")
 
 
-def try_to_refill(using: str) -> bool:
-    """Tell whether nobody else makes spares; nobody will until the end of the transaction."""
-    with connections[using].cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_REFILL])
-        return bool(cursor.fetchone()[0])
+@contextmanager
+def refilling_alone(connection: BaseDatabaseWrapper) -> Iterator[bool]:
+    """Tell whether nobody else makes spares; then nobody will inside."""
+    question = f"SELECT pg_try_advisory_xact_lock({_REFILL})"
+    if connection.in_atomic_block:
+        ((is_alone,),) = ask(connection.alias, question)
+        yield is_alone
+        return
+    with _session_beside(connection) as other:
+        other.execute(_IDLE_LONG)
+        row = other.execute(question).fetchone()
+        yield bool(row and row[0])
+        # If it was lost, so was the lock.
+        other.execute("SELECT 1")
 
 
 @contextmanager
@@ -114,10 +125,9 @@ def _take(other: psycopg.Connection[Any]) -> None:
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            # It is idle while the migrations run, which may take longer than the server lets idlers.
             other.execute(
-                f"SET LOCAL idle_in_transaction_session_timeout TO 0; SET LOCAL lock_timeout TO"
-                f" '{_SHORTLY}'; SELECT pg_advisory_xact_lock({_MIGRATE})"
+                f"{_IDLE_LONG}; SET LOCAL lock_timeout TO '{_SHORTLY}';"
+                f" SELECT pg_advisory_xact_lock({_MIGRATE})"
             )
         except psycopg.errors.LockNotAvailable as error:
             other.rollback()
