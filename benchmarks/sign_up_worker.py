@@ -118,15 +118,19 @@ def create_at_once(ours: Ours, prefix: str, each: int) -> dict[str, Any]:
         finally:
             connection.close()
 
-    return in_threads(run)
+    begun = time.process_time()
+    found = in_threads(run)
+    return found | {"cpu": (time.process_time() - begun) / (THREADS * each)}
 
 
-def create_steadily(ours: Ours, prefix: str, count: int, rate: float) -> dict[str, Any]:
-    """Create *count* schemas, *rate* a second or as soon after that as can be."""
+def create_steadily(ours: Ours, prefix: str | None, count: int, rate: float) -> dict[str, Any]:
+    """Create *count* schemas, *rate* a second or as soon after that as can be; spares without a prefix."""
     begun = time.perf_counter()
 
     def one(number: int) -> float:
         wait_until(begun + number / rate)
+        if prefix is None:
+            return timed(lambda: ours.refill(number + 1))
         return ours.create(f"{prefix}{number}")
 
     times, failures = attempt(list(range(count)), one)
