@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
@@ -26,7 +27,7 @@ from appschema.patience import patiently
 from appschema.roles.database import DatabaseRoles
 
 from .locks import keeping_migrate_out, refilling_alone
-from .replay import add_outside_keys, make_inside, telling_of_locks
+from .replay import add_outside_keys, make_inside
 from .template import find_template, is_at_head, load_script
 
 _SUFFIX_BYTES = 6
@@ -52,16 +53,18 @@ def refill_spares(*, using: str = DEFAULT_DB_ALIAS) -> int:
     """
     made = 0
     with refilling_alone(connections[using]) as is_alone:
-        while is_alone and (unfinished := _begin(using)):
+        if not is_alone:
+            return 0
+        _clear(using)
+        while unfinished := _begin(using):
             made += _finish(unfinished, using)
     return made
 
 
 @contextmanager
-def _step(name: str, using: str) -> Iterator[None]:
+def _step(using: str) -> Iterator[None]:
     """Let what is done inside be one transaction, in which no ``migrate`` changes the template."""
     with (
-        telling_of_locks(name),
         transaction.atomic(using=using),
         schema_context(PUBLIC),
         as_owner(),
@@ -70,18 +73,25 @@ def _step(name: str, using: str) -> Iterator[None]:
         yield
 
 
+def _clear(using: str) -> None:
+    """Drop what is not wanted: by itself, for it locks the shared tables too."""
+    wanted = get_config().spares
+    with _step(using):
+        keep = _find_usable(using).records if wanted else None
+        _drop_unfinished(using)
+        drop = partial(drop_spares, using=using, keep=keep, at_most=wanted)
+        patiently(drop, using=using, what="Dropping spares that are not wanted")
+
+
 def _begin(using: str) -> _Unfinished | None:
     """Make the next spare but for its last foreign keys; None if there are enough."""
     name = f"{SPARE_PREFIX}{secrets.token_hex(_SUFFIX_BYTES)}"
     wanted = get_config().spares
-    with _step(name, using):
-        _drop_unfinished(using)
-        if wanted == 0:
-            drop_spares(using=using)
-            return None
+    if wanted == 0:
+        return None
+    with _step(using):
         template = _find_usable(using)
-        drop_spares(using=using, keep=template.records, at_most=wanted)
-        if Spare.objects.using(using).count() >= wanted:
+        if Spare.objects.using(using).filter(records=template.records).count() >= wanted:
             return None
         script = load_script(template, using)
         make_inside(script, name, using=using)
@@ -107,7 +117,7 @@ def _add_key(spare: _Unfinished, key: str, using: str) -> bool:
     def act() -> None:
         add_outside_keys(Script(outside=(key,)), spare.name, using=using)
 
-    with _step(spare.name, using):
+    with _step(using):
         if not _is_still_of(spare, using):
             return False
         patiently(act, using=using, what=f"Making the spare {spare.name!r}")
@@ -115,7 +125,7 @@ def _add_key(spare: _Unfinished, key: str, using: str) -> bool:
 
 
 def _enter(spare: _Unfinished, using: str) -> bool:
-    with _step(spare.name, using):
+    with _step(using):
         if not (_is_still_of(spare, using) and is_at_head(spare.template, using)):
             return False
         Spare.objects.using(using).create(schema_name=spare.name, records=spare.template.records)
