@@ -240,13 +240,16 @@ def beside_requests(
         server.order("serve", seconds=seconds, rate=REQUESTS)
         phase = found.phases[name]
         if name != "quiet":
-            prefix = None if name == REFILL else f"{name}{number}x"
-            made = ours.ask("create steadily", prefix=prefix, count=creations, rate=CREATIONS)
+            if name == REFILL:
+                made = ours.ask("refill steadily", seconds=seconds)
+            else:
+                prefix = f"{name}{number}x"
+                made = ours.ask("create steadily", prefix=prefix, count=creations, rate=CREATIONS)
             phase.creations += made["times"]
             phase.creation_failures += made["failures"]
             phase.lasted += made["lasted"]
             # They came from where it is said.
-            left = creations if name == REFILL else 0
+            left = len(made["times"]) if name == REFILL else 0
             assert abs(ours.ask("spares") - left) <= len(made["failures"])
         served = server.answer()
         phase.requests += served["times"]
@@ -341,9 +344,9 @@ def tell_requests(all_found: list[Found]) -> list[str]:
         *("", "## Beside requests", ""),
         f"Eight threads of one process serve {REQUESTS:g} requests a second each, by the WSGI handler, under",
         "ATOMIC_REQUESTS: one reads and writes a row of the shared table that foreign keys refer to, and writes and",
-        f"reads a row of its schema. Another process creates {CREATIONS:g} schemas a second, or spares. A request's time begins",
-        "when it was due, so that waiting for the one before counts. The ratio is the median of the rounds'. Spares that are",
-        "given away were made before.",
+        f"reads a row of its schema. Another process creates {CREATIONS:g} schemas a second, or makes one spare after the",
+        "other. A request's time begins when it was due, so that waiting for the one before counts. The ratio is the median",
+        "of the rounds'. Spares that are given away were made before.",
         "",
         "| tables | while | requests | p50 ms | p95 | p99 | most | p95 of each round | ratio | failed | created | a second | median ms of that | failed |",
         f"| --: | --- |{' --: |' * 12}",

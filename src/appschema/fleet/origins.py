@@ -61,16 +61,18 @@ def drop_template(template: Template, *, using: str) -> None:
         template.delete()
 
 
-def drop_spares(*, using: str, keep: str | None = None, at_most: int | None = None) -> int:
+def drop_spares(
+    *, using: str, keep: str | None = None, at_most: int | None = None, limit: int | None = None
+) -> int:
     """Drop all spares but those whose records have the digest *keep*, and return how many.
 
     Of those that are kept all over *at_most* are dropped. One that is just being claimed is left to who
-    claims it.
+    claims it. With *limit* so many are dropped, for each takes thousands of locks until the commit.
     """
     with transaction.atomic(using=using), schema_context(PUBLIC), as_owner():
         spares = list(Spare.objects.using(using).select_for_update(skip_locked=True))
         kept = [each for each in spares if each.records == keep][:at_most]
-        dropped = [each for each in spares if each not in kept]
+        dropped = [each for each in spares if each not in kept][:limit]
         for spare in dropped:
             drop_own_schema(spare.schema_name, using=using)
             DatabaseRoles(connections[using]).drop_that_of(spare.schema_name)

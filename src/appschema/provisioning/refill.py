@@ -9,6 +9,7 @@ dropped by the next one.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,10 +28,16 @@ from appschema.patience import patiently
 from appschema.roles.database import DatabaseRoles
 
 from .locks import keeping_migrate_out, refilling_alone
+from .questions import ask
 from .replay import add_outside_keys, make_inside
 from .template import find_template, is_at_head, load_script
 
 _SUFFIX_BYTES = 6
+_REST = 9
+"""How many times as long as a key has taken nothing is done: for nine tenths of the time writers get on."""
+
+_LONGEST_REST = 1.0
+"""Seconds; what a key has taken may have been waiting."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,8 @@ def refill_spares(*, using: str = DEFAULT_DB_ALIAS) -> int:
     with refilling_alone(connections[using]) as is_alone:
         if not is_alone:
             return 0
-        _clear(using)
+        while _drop_one(using):
+            pass
         while unfinished := _begin(using):
             made += _finish(unfinished, using)
     return made
@@ -73,14 +81,19 @@ def _step(using: str) -> Iterator[None]:
         yield
 
 
-def _clear(using: str) -> None:
-    """Drop what is not wanted: by itself, for it locks the shared tables too."""
+def _drop_one(using: str) -> bool:
+    """Drop a spare that is not wanted, and tell whether there was one.
+
+    By itself, for it locks the shared tables too.
+    """
     wanted = get_config().spares
     with _step(using):
         keep = _find_usable(using).records if wanted else None
-        _drop_unfinished(using)
-        drop = partial(drop_spares, using=using, keep=keep, at_most=wanted)
-        patiently(drop, using=using, what="Dropping spares that are not wanted")
+        if name := _find_unfinished(using):
+            _drop(name, using)
+            return True
+        drop = partial(drop_spares, using=using, keep=keep, at_most=wanted, limit=1)
+        return bool(patiently(drop, using=using, what="Dropping a spare that is not wanted"))
 
 
 def _begin(using: str) -> _Unfinished | None:
@@ -101,14 +114,24 @@ def _begin(using: str) -> _Unfinished | None:
 def _finish(spare: _Unfinished, using: str) -> bool:
     """Add the keys, and tell whether it is a spare: not so if the template is another by now."""
     try:
-        is_one = all(_add_key(spare, key, using) for key in spare.script.outside)
-        if is_one and _enter(spare, using):
+        if _add_keys(spare, using) and _enter(spare, using):
             return True
     except (SchemaBusy, TemplateLags):
         _drop(spare.name, using)
         raise
     _drop(spare.name, using)
     return False
+
+
+def _add_keys(spare: _Unfinished, using: str) -> bool:
+    """Add one key after the other, and rest between them."""
+    for key in spare.script.outside:
+        begun = time.monotonic()
+        if not _add_key(spare, key, using):
+            return False
+        if not connections[using].in_atomic_block:
+            time.sleep(min(_REST * (time.monotonic() - begun), _LONGEST_REST))
+    return True
 
 
 def _add_key(spare: _Unfinished, key: str, using: str) -> bool:
@@ -137,18 +160,16 @@ def _is_still_of(spare: _Unfinished, using: str) -> bool:
     return template is not None and template.compiled == spare.template.compiled
 
 
-def _drop_unfinished(using: str) -> None:
-    """Drop what others have begun who were killed; there is no other now who makes spares."""
+def _find_unfinished(using: str) -> str | None:
+    """Return what somebody has begun who was killed; there is no other now who makes spares."""
     table = quote_identifier(Spare._meta.db_table)
     pattern = quote_literal(f"^{SPARE_PREFIX}[0-9a-f]{{{2 * _SUFFIX_BYTES}}}$")
-    with connections[using].cursor() as cursor:
-        cursor.execute(
-            f"SELECT nspname FROM pg_namespace WHERE nspname ~ {pattern}"
-            f" AND NOT EXISTS (SELECT FROM {table} WHERE schema_name = nspname)"
-        )
-        names = [name for (name,) in cursor.fetchall()]
-    for name in names:
-        _drop(name, using)
+    (found,) = ask(
+        using,
+        f"SELECT nspname FROM pg_namespace WHERE nspname ~ {pattern}"
+        f" AND NOT EXISTS (SELECT FROM {table} WHERE schema_name = nspname) LIMIT 1",
+    )
+    return found[0] if found else None
 
 
 def _drop(name: str, using: str) -> None:

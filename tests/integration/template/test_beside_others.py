@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from django.apps import AppConfig, apps
@@ -163,6 +164,27 @@ def test_while_spares_are_made_nobody_waits_for_more_than_one_foreign_key(site: 
         other.rollback()
         assert making.result(timeout=30) == 1
     assert keys_of_spares(shop) == [("plans_plan", True), ("plans_tariff", True)]
+
+
+def test_between_two_keys_writers_get_on_for_longer_than_a_key_has_taken(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+):
+    shop = open_shop_with_two_keys(site)
+    now, rests = [0.0], []
+
+    def tick() -> float:
+        now[0] += 0.01
+        return now[0]
+
+    clock = SimpleNamespace(monotonic=tick, sleep=rests.append)
+    monkeypatch.setattr("appschema.provisioning.refill.time", clock)
+    assert refill_spares() == 1
+    assert rests == pytest.approx([0.09, 0.09])
+    shop.new("acme")
+    # In a transaction of the caller's they would wait for its end anyhow.
+    with transaction.atomic():
+        assert refill_spares() == 1
+    assert len(rests) == 2
 
 
 def keys_of_spares(shop: Site) -> list[tuple[str, bool]]:

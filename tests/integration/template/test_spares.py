@@ -2,6 +2,7 @@
 
 import io
 import json
+from types import SimpleNamespace
 
 import pytest
 from django.core.management import call_command
@@ -230,7 +231,8 @@ def test_watching_goes_on_after_an_error(stock: Site, monkeypatch: pytest.Monkey
             raise KeyboardInterrupt
         stock.rows("DELETE FROM django_migrations WHERE name = 'x'")
 
-    monkeypatch.setattr("appschema.management.commands.provisionschemas.time.sleep", wait)
+    clock = SimpleNamespace(sleep=wait)
+    monkeypatch.setattr("appschema.management.commands.provisionschemas.time", clock)
     with override_settings(APPSCHEMA_SPARES=3), pytest.raises(KeyboardInterrupt):
         call_command(
             "provisionschemas", "--watch", "--interval", "7", stdout=out, stderr=err, no_color=True
