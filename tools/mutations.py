@@ -362,6 +362,13 @@ MUTATIONS = (
         "tests/integration/template/test_spares.py",
     ),
     Mutation(
+        "a spare's foreign keys to shared tables are committed one by one",
+        "provisioning/refill.py",
+        "for key in spare.script.outside:",
+        'for key in ["; ".join(spare.script.outside)]:',
+        "tests/integration/template/test_beside_others.py",
+    ),
+    Mutation(
         "no schema is made while migrate changes what it would be made of",
         "provisioning/locks.py",
         "SELECT pg_advisory_xact_lock_shared({_MIGRATE})",

@@ -52,8 +52,9 @@ class _Unfinished:
 def refill_spares(*, using: str = DEFAULT_DB_ALIAS) -> int:
     """Make spares until there are APPSCHEMA_SPARES, and return how many were made.
 
-    Each is committed by itself, and each of its foreign keys to shared tables too, so that those who
-    write to these wait for one at most; in a transaction of the caller's all is a part of that.
+    Each is committed by itself, and each of its foreign keys to shared tables too, with a rest behind
+    it nine times as long, so that those who write to these tables wait for one key at most, and
+    seldom; in a transaction of the caller's all is a part of that.
     Spares that are not like the template, or too many, are dropped. While another process does the
     same it does nothing. Raises ``TemplateLags``, ``SchemaBusy``, and ``WrongState`` if there is no
     template that spares can be made from.
