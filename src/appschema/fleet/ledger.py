@@ -115,9 +115,9 @@ def rename_entry_sql(schema_name: str, new_name: str) -> str:
     """Return a statement that lets the entry follow a schema that is renamed."""
     kept = "schema_oid, applied_id, rows, drift, under_way"
     return (
-        f"WITH gone AS (DELETE FROM {_table(LedgerEntry)} WHERE schema_name ="
+        f"WITH gone AS (DELETE FROM {table_of(LedgerEntry)} WHERE schema_name ="
         f" {quote_literal(schema_name)} RETURNING {kept})"
-        f" INSERT INTO {_table(LedgerEntry)} (schema_name, {kept})"
+        f" INSERT INTO {table_of(LedgerEntry)} (schema_name, {kept})"
         f" SELECT {quote_literal(new_name)}, {kept} FROM gone"
         f" ON CONFLICT (schema_name) DO UPDATE SET {_taking(*kept.split(', '))}"
     )
