@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ import django
 from django.apps import apps
 from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import override_settings
 
 from benchmarks.provisioning import timed
@@ -46,6 +47,21 @@ class Ours:
         return timed(lambda: new_schema(name, f"{name}.example.com"))
 
     def refill(self, count: int) -> None:
+        """Have so many spares; each is made in one transaction, in which there are no rests."""
+        for number in range(self.spares(), count):
+            with transaction.atomic():
+                self._refill(number + 1)
+        self._refill(count)
+
+    def refill_steadily(self, seconds: float) -> dict[str, Any]:
+        """Make spares one after the other, with the rests between their keys, until the time is over."""
+        begun, times = time.perf_counter(), list[float]()
+        while (lasted := time.perf_counter() - begun) < seconds:
+            wanted = self.spares() + 1
+            times.append(timed(partial(self._refill, wanted)))
+        return {"times": times, "failures": [], "lasted": lasted}
+
+    def _refill(self, count: int) -> None:
         with override_settings(APPSCHEMA_SPARES=count):
             import_module("appschema.provisioning").refill_spares()
 
@@ -118,7 +134,9 @@ def create_at_once(ours: Ours, prefix: str, each: int) -> dict[str, Any]:
         finally:
             connection.close()
 
-    return in_threads(run)
+    begun = time.process_time()
+    found = in_threads(run)
+    return found | {"cpu": (time.process_time() - begun) / (THREADS * each)}
 
 
 def create_steadily(ours: Ours, prefix: str, count: int, rate: float) -> dict[str, Any]:
@@ -204,6 +222,7 @@ def main() -> None:
         "create": variant.create,
         "script": ours.script,
         "refill": ours.refill,
+        "refill steadily": ours.refill_steadily,
         "spares": ours.spares,
         "create at once": lambda **details: create_at_once(ours, **details),
         "create steadily": lambda **details: create_steadily(ours, **details),

@@ -286,8 +286,8 @@ MUTATIONS = (
     Mutation(
         "a name that was another schema's is retired",
         "provisioning/register.py",
-        "elif (found := retired.first()) is not None:",
-        "elif (found := retired.first()) is not None and not found:",
+        "if found:\n        raise NameRetired(",
+        "if found and not found:\n        raise NameRetired(",
         "tests/integration/fleet/test_provisioning.py",
     ),
     Mutation(
@@ -340,24 +340,39 @@ MUTATIONS = (
         f"{LIFECYCLE}/test_renaming.py",
     ),
     Mutation(
+        "a name is not given while it is given up",
+        "provisioning/register.py",
+        "    # Behind the row: whoever gives the name up commits that together with the end of theirs.\n"
+        "    take_name(name, reuse_name=reuse_name, using=using)\n",
+        "",
+        f"{LIFECYCLE}/test_renaming.py",
+    ),
+    Mutation(
         "a template that lags is not copied",
-        "provisioning/sources.py",
-        "elif is_at_head(template, using):",
-        "elif True:",
+        "provisioning/template.py",
+        "is_at_head = (own, public) == (template.records, template.public_records)",
+        "is_at_head = True",
         "tests/integration/template/test_template.py",
     ),
     Mutation(
         "a stale spare is given to nobody",
-        "provisioning/spares.py",
-        "if spare is None or read_own_digest(spare.schema_name, using=using) != template.records:",
-        "if spare is None:",
+        "provisioning/template.py",
+        "return is_at_head, of_spare == [template.records]",
+        "return is_at_head, True",
         "tests/integration/template/test_spares.py",
+    ),
+    Mutation(
+        "a spare's foreign keys to shared tables are committed one by one",
+        "provisioning/refill.py",
+        "for key in spare.script.outside:",
+        'for key in ["; ".join(spare.script.outside)]:',
+        "tests/integration/template/test_beside_others.py",
     ),
     Mutation(
         "no schema is made while migrate changes what it would be made of",
         "provisioning/locks.py",
-        "pg_advisory_xact_lock_shared(%s)",
-        "%s",
+        "SELECT pg_advisory_xact_lock_shared({_MIGRATE})",
+        "SELECT {_MIGRATE}",
         "tests/integration/template/test_beside_others.py",
     ),
     Mutation(

@@ -110,9 +110,10 @@ def test_what_can_be_counted_is_right_in_the_report_of_sign_ups(sign_ups):
     found = [
         line.strip("| ").split(" | ") for line in sign_ups.splitlines() if line.startswith("| 2 |")
     ]
-    quiet, template, spares, at_once = found
-    assert (at_once[1], at_once[-1]) == ("8", "0")
-    for phase, created in ((quiet, "0"), (template, "3"), (spares, "3")):
+    quiet, template, spares, refill, at_once = found
+    assert (at_once[1], at_once[-2]) == ("8", "0")
+    assert int(refill[10]) > 0
+    for phase, created in ((quiet, "0"), (template, "3"), (spares, "3"), (refill, refill[10])):
         assert (phase[2], phase[9], phase[10], phase[-1]) == ("56", "0", created, "0"), phase
 
 

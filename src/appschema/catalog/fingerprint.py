@@ -13,40 +13,37 @@ from typing import Any
 
 from appschema.names import quote_identifier, quote_literal
 
-# The schema itself comes first in the path, so that names are printed without it.
+# The schema itself comes first in the path, so that names are printed without it. Each catalog is asked by
+# itself, for oids that are constants: joins would take longer to plan than all of it to run, and could
+# read catalogs wholly where nobody has counted them yet.
 _ROWS = """
-WITH r AS MATERIALIZED (
-    SELECT * FROM pg_catalog.pg_class
-     WHERE relnamespace = {schema}::pg_catalog.regnamespace AND relname = ANY ({names}::name[])
-       AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S'))
-SELECT 'relation ' || relname AS object,
+SELECT 'relation ' || oid::pg_catalog.regclass AS object,
        concat_ws(' ', relkind, relpersistence, reloptions, relrowsecurity, relforcerowsecurity,
                  CASE WHEN relkind IN ('v', 'm') THEN pg_catalog.pg_get_viewdef(oid) END) AS text
-  FROM r
+  FROM pg_catalog.pg_class WHERE oid IN ({oids})
 UNION ALL
-SELECT 'column ' || r.relname || '.' || a.attname,
-       concat_ws(' ', pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity,
-                 a.attgenerated, nullif(a.attcollation, 0)::pg_catalog.regcollation,
-                 pg_catalog.pg_get_expr(d.adbin, d.adrelid))
-  FROM r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
-  LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum
- WHERE r.relkind <> 'S'
+SELECT 'column ' || attrelid::pg_catalog.regclass || '.' || attname,
+       concat_ws(' ', pg_catalog.format_type(atttypid, atttypmod), attnotnull, attidentity,
+                 attgenerated, nullif(attcollation, 0)::pg_catalog.regcollation,
+                 (SELECT pg_catalog.pg_get_expr(adbin, adrelid) FROM pg_catalog.pg_attrdef
+                   WHERE adrelid = attrelid AND adnum = attnum))
+  FROM pg_catalog.pg_attribute WHERE attrelid IN ({oids}) AND attnum > 0 AND NOT attisdropped
 UNION ALL
-SELECT 'constraint ' || r.relname || '.' || c.conname,
-       concat_ws(' ', pg_catalog.pg_get_constraintdef(c.oid, true), c.convalidated)
-  FROM r JOIN pg_catalog.pg_constraint c ON c.conrelid = r.oid AND c.contype <> 'n'
+SELECT 'constraint ' || conrelid::pg_catalog.regclass || '.' || conname,
+       concat_ws(' ', pg_catalog.pg_get_constraintdef(oid, true), convalidated)
+  FROM pg_catalog.pg_constraint WHERE conrelid IN ({oids}) AND contype <> 'n'
 UNION ALL
-SELECT 'index ' || r.relname || '.' || i.indexrelid::pg_catalog.regclass,
-       concat_ws(' ', pg_catalog.pg_get_indexdef(i.indexrelid, 0, true), i.indisvalid)
-  FROM r JOIN pg_catalog.pg_index i ON i.indrelid = r.oid
+SELECT 'index ' || indrelid::pg_catalog.regclass || '.' || indexrelid::pg_catalog.regclass,
+       concat_ws(' ', pg_catalog.pg_get_indexdef(indexrelid, 0, true), indisvalid)
+  FROM pg_catalog.pg_index WHERE indrelid IN ({oids})
 UNION ALL
-SELECT 'trigger ' || r.relname || '.' || t.tgname,
-       concat_ws(' ', pg_catalog.pg_get_triggerdef(t.oid, true), t.tgenabled)
-  FROM r JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal
+SELECT 'trigger ' || tgrelid::pg_catalog.regclass || '.' || tgname,
+       concat_ws(' ', pg_catalog.pg_get_triggerdef(oid, true), tgenabled)
+  FROM pg_catalog.pg_trigger WHERE tgrelid IN ({oids}) AND NOT tgisinternal
 UNION ALL
-SELECT 'sequence ' || r.relname,
-       concat_ws(' ', s.seqtypid::pg_catalog.regtype, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle)
-  FROM r JOIN pg_catalog.pg_sequence s ON s.seqrelid = r.oid
+SELECT 'sequence ' || seqrelid::pg_catalog.regclass,
+       concat_ws(' ', seqtypid::pg_catalog.regtype, seqincrement, seqmin, seqmax, seqcycle)
+  FROM pg_catalog.pg_sequence WHERE seqrelid IN ({oids})
 """
 
 
@@ -72,7 +69,10 @@ class Fingerprint:
 
 
 def fingerprint_sql(schema_name: str, relations: Iterable[str]) -> str:
-    """Return an SQL expression for the hash. The schema must come first in the search path."""
+    """Return an SQL expression for the hash. The schema must come first in the search path.
+
+    PostgreSQL raises UndefinedTable if it lacks one of the relations.
+    """
     rows = _rows(schema_name, relations)
     return (
         "(SELECT pg_catalog.md5(coalesce(pg_catalog.string_agg(object || ' ' || text, E'\\n'"
@@ -89,7 +89,9 @@ def read_fingerprint(cursor: Any, schema_name: str, relations: Sequence[str]) ->
 
 
 def _rows(schema_name: str, relations: Iterable[str]) -> str:
-    names = ", ".join(map(quote_literal, relations))
-    return _ROWS.format(
-        schema=quote_literal(quote_identifier(schema_name)), names=f"ARRAY[{names}]"
+    schema = quote_identifier(schema_name)
+    oids = (
+        f"{quote_literal(f'{schema}.{quote_identifier(each)}')}::pg_catalog.regclass"
+        for each in relations
     )
+    return _ROWS.format(oids=", ".join(oids) or "0")

@@ -29,11 +29,11 @@ from appschema.router import noting_questions, reaching_shared_tables
 
 from .execute import render_real_apps
 from .executor import PlacedExecutor, Progress
-from .ledger import accept_drift_sql, digest_sql, held, write_entry
+from .ledger import digest_sql, held, write_entry
 from .made_rows import MadeRows, find_made_rows
 from .plan import Request, SchemaPlan
 from .recording import Recorder, Recording
-from .touched import named_tables, table_names, touched_relations
+from .touched import accept_drift_sql, named_tables, table_names, touched_relations
 from .unfinished import Unfinished
 
 Send = Callable[..., None]

@@ -18,7 +18,6 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from appschema.backends.connection import send_bare
-from appschema.catalog import fingerprint_sql
 from appschema.context import as_owner, schema_context
 from appschema.models import AppliedSet, LedgerEntry, Schema
 from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier, quote_literal
@@ -60,7 +59,7 @@ def is_kept(connection: BaseDatabaseWrapper) -> bool:
     if key in _known:
         return True
     with schema_context(PUBLIC), as_owner(), connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [_table(LedgerEntry)])
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [table_of(LedgerEntry)])
         (found,) = cursor.fetchone()
     # Not remembered inside a transaction, whose end may take the table away again.
     if found and not connection.in_atomic_block:
@@ -103,9 +102,9 @@ def copy_entry(source: str, schema_name: str, *, using: str) -> None:
         columns = "applied_id, rows, drift"
         with schema_context(PUBLIC), as_owner(), connection.cursor() as cursor:
             cursor.execute(
-                f"INSERT INTO {_table(LedgerEntry)} (schema_name, schema_oid, {columns})"
+                f"INSERT INTO {table_of(LedgerEntry)} (schema_name, schema_oid, {columns})"
                 f" SELECT n.nspname, n.oid, {columns} FROM pg_catalog.pg_namespace n,"
-                f" {_table(LedgerEntry)} e WHERE n.nspname = %s AND e.schema_name = %s"
+                f" {table_of(LedgerEntry)} e WHERE n.nspname = %s AND e.schema_name = %s"
                 f" ON CONFLICT (schema_name) DO UPDATE SET {_taking('schema_oid', 'applied_id')},"
                 f" {_taking('rows', 'drift')}, under_way = NULL",
                 [schema_name, source],
@@ -116,9 +115,9 @@ def rename_entry_sql(schema_name: str, new_name: str) -> str:
     """Return a statement that lets the entry follow a schema that is renamed."""
     kept = "schema_oid, applied_id, rows, drift, under_way"
     return (
-        f"WITH gone AS (DELETE FROM {_table(LedgerEntry)} WHERE schema_name ="
+        f"WITH gone AS (DELETE FROM {table_of(LedgerEntry)} WHERE schema_name ="
         f" {quote_literal(schema_name)} RETURNING {kept})"
-        f" INSERT INTO {_table(LedgerEntry)} (schema_name, {kept})"
+        f" INSERT INTO {table_of(LedgerEntry)} (schema_name, {kept})"
         f" SELECT {quote_literal(new_name)}, {kept} FROM gone"
         f" ON CONFLICT (schema_name) DO UPDATE SET {_taking(*kept.split(', '))}"
     )
@@ -159,10 +158,10 @@ def entry_sql(schema_name: str, *, rows: str | None = None) -> str:
     return (
         f"WITH own AS MATERIALIZED (SELECT {_DIGEST} AS digest,"
         f" coalesce(jsonb_agg(app || '.' || name {_ORDER}), '[]') AS migrations FROM {marker}),"
-        f" written AS (INSERT INTO {_table(AppliedSet)} (digest, migrations) SELECT * FROM own"
-        f" WHERE NOT EXISTS (SELECT FROM {_table(AppliedSet)} a WHERE a.digest = own.digest)"
+        f" written AS (INSERT INTO {table_of(AppliedSet)} (digest, migrations) SELECT * FROM own"
+        f" WHERE NOT EXISTS (SELECT FROM {table_of(AppliedSet)} a WHERE a.digest = own.digest)"
         " ON CONFLICT DO NOTHING)"
-        f" INSERT INTO {_table(LedgerEntry)} AS e (schema_name, schema_oid, applied_id, rows)"
+        f" INSERT INTO {table_of(LedgerEntry)} AS e (schema_name, schema_oid, applied_id, rows)"
         f" SELECT {quote_literal(schema_name)}, {quote_literal(quote_identifier(schema_name))}"
         f"::regnamespace::oid, digest, {quote_literal(rows or '')} FROM own"
         f" ON CONFLICT (schema_name) DO UPDATE SET {_taking(*kept)}, under_way ="
@@ -171,20 +170,12 @@ def entry_sql(schema_name: str, *, rows: str | None = None) -> str:
     )
 
 
-def accept_drift_sql(schema_name: str, relations: Sequence[str], wanted: str) -> str:
-    """Return a statement that notes what the relations are like, if they are not as *wanted*."""
-    found = fingerprint_sql(schema_name, relations)
-    return (
-        f"UPDATE {_table(LedgerEntry)} SET drift = coalesce(nullif({found}, {quote_literal(wanted)}),"
-        f" '') WHERE schema_name = {quote_literal(schema_name)}"
-    )
-
-
 def _taking(*columns: str) -> str:
     return ", ".join(f"{name} = EXCLUDED.{name}" for name in columns)
 
 
-def _table(model: Any) -> str:
+def table_of(model: Any) -> str:
+    """Return the model's table in public, quoted."""
     return f"{PUBLIC}.{quote_identifier(model._meta.db_table)}"
 
 
@@ -228,9 +219,9 @@ def _read(
     connection: BaseDatabaseWrapper, names: Sequence[str] | None
 ) -> list[tuple[str, bool, State | None]]:
     """Return the names, whether there are records that the ledger does not know, and the state."""
-    entries, marker = _table(LedgerEntry), quote_literal(MARKER_TABLE)
+    entries, marker = table_of(LedgerEntry), quote_literal(MARKER_TABLE)
     if names is None:
-        wanted = f"SELECT name, row_number() OVER (ORDER BY name) FROM {_table(Schema)} WHERE NOT purging"
+        wanted = f"SELECT name, row_number() OVER (ORDER BY name) FROM {table_of(Schema)} WHERE NOT purging"
     else:
         wanted = "SELECT * FROM unnest(%s::text[]) WITH ORDINALITY"
     with connection.cursor() as cursor:

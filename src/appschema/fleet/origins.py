@@ -29,14 +29,16 @@ class Digests:
     public: str
 
 
-def read_digests(using: str, schema_name: str, *, or_fail: bool = False) -> Digests | None:
-    """Return the digests of *schema_name* and of public; None if there is no such schema.
-
-    With ``or_fail`` an open transaction is spoilt then, and two statements are spared.
-    """
-    savepoint = nullcontext() if or_fail else _savepoint(using)
-    row = _ask(f"SELECT {_digest(schema_name)}, {_digest(PUBLIC)}", using, savepoint)
+def read_digests(using: str, schema_name: str) -> Digests | None:
+    """Return the digests of *schema_name* and of public; None if there is no such schema."""
+    row = _ask(f"SELECT {_digest(schema_name)}, {_digest(PUBLIC)}", using, _savepoint(using))
     return row and Digests(*row)
+
+
+def read_each_digest(using: str, *schema_names: str) -> list[str] | None:
+    """Return the digest of each schema; None if there is one no more, and a transaction is spoilt."""
+    row = _ask(f"SELECT {', '.join(map(_digest, schema_names))}", using, nullcontext())
+    return row and list(row)
 
 
 def read_own_digest(schema_name: str, *, using: str) -> str | None:
@@ -61,16 +63,18 @@ def drop_template(template: Template, *, using: str) -> None:
         template.delete()
 
 
-def drop_spares(*, using: str, keep: str | None = None, at_most: int | None = None) -> int:
+def drop_spares(
+    *, using: str, keep: str | None = None, at_most: int | None = None, limit: int | None = None
+) -> int:
     """Drop all spares but those whose records have the digest *keep*, and return how many.
 
     Of those that are kept all over *at_most* are dropped. One that is just being claimed is left to who
-    claims it.
+    claims it. With *limit* so many are dropped, for each takes thousands of locks until the commit.
     """
     with transaction.atomic(using=using), schema_context(PUBLIC), as_owner():
         spares = list(Spare.objects.using(using).select_for_update(skip_locked=True))
         kept = [each for each in spares if each.records == keep][:at_most]
-        dropped = [each for each in spares if each not in kept]
+        dropped = [each for each in spares if each not in kept][:limit]
         for spare in dropped:
             drop_own_schema(spare.schema_name, using=using)
             DatabaseRoles(connections[using]).drop_that_of(spare.schema_name)

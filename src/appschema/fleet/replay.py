@@ -27,9 +27,10 @@ from appschema.names import PUBLIC, quote_identifier, quote_literal
 from appschema.patience import waiting_at_most
 from appschema.router import reaching_shared_tables
 
-from .ledger import accept_drift_sql, entry_sql, held
+from .ledger import entry_sql, held
 from .made_rows import MadeRows
 from .recording import FIRE_PENDING, Again, Recording, Track, records_sql
+from .touched import accept_drift_sql
 from .unfinished import Unfinished
 
 RECORDS_DIFFER, DRIFTS = "AS001", "AS002"

@@ -64,8 +64,8 @@ def select_waves(using: str, selection: Selection) -> list[list[str]]:
     Raises ``UnknownSchema`` for a name that is not registered, also for one that is left out.
     """
     chosen = select_schemas(using, selection.schemas)
-    first = select_schemas(using, selection.canary)
-    left_out = set(select_schemas(using, selection.exclude))
+    first = select_schemas(using, selection.canary) if selection.canary else []
+    left_out = set(select_schemas(using, selection.exclude)) if selection.exclude else set()
     rest = [name for name in chosen if name not in left_out and name not in first]
     return [wave for wave in (first, rest) if wave]
 

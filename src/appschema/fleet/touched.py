@@ -1,13 +1,21 @@
-"""Which relations a transaction has changed, and which tables its SQL names."""
+"""Which relations a transaction has changed, and which tables its SQL names.
+
+What they are like is hashed, and noted where it differs and is accepted.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from appschema.catalog import fingerprint_sql
 from appschema.context import as_owner
+from appschema.models import LedgerEntry
+from appschema.names import quote_literal
+
+from .ledger import table_of
 
 _NAME = re.compile(r'"((?:[^"]|"")+)"|([A-Za-z_][\w$]*)')
 
@@ -52,3 +60,12 @@ def named_tables(texts: Iterable[str], tables: frozenset[str]) -> tuple[str, ...
         for quoted, plain in _NAME.findall(text):
             found.add(quoted.replace('""', '"') if quoted else plain.lower())
     return tuple(sorted(tables & found))
+
+
+def accept_drift_sql(schema_name: str, relations: Sequence[str], wanted: str) -> str:
+    """Return a statement that notes what the relations are like, if they are not as *wanted*."""
+    found = fingerprint_sql(schema_name, relations)
+    return (
+        f"UPDATE {table_of(LedgerEntry)} SET drift = coalesce(nullif({found}, {quote_literal(wanted)}),"
+        f" '') WHERE schema_name = {quote_literal(schema_name)}"
+    )

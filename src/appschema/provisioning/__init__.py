@@ -27,8 +27,8 @@ from .drop import drop_schema, undrop_schema
 from .export import compile_template, export_template
 from .public_names import add_public_name, remove_public_name
 from .purge import due_schemas, purge_due_schemas, purge_schema
+from .refill import refill_spares
 from .rename import rename_schema
-from .spares import refill_spares
 
 __all__ = [
     "aactivate_schema",

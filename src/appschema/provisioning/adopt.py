@@ -19,7 +19,8 @@ from appschema.names import (
 )
 from appschema.roles.database import DatabaseRoles
 
-from .register import refuse_name_of_role, refuse_special_name, register
+from .questions import ask
+from .register import ask_for_names, refuse_special_name, register
 
 
 def adopt_schema(
@@ -42,8 +43,10 @@ def adopt_schema(
     public_name = normalise_public_name(public_name)
     connection = connections[using]
     with transaction.atomic(using=using), schema_context(PUBLIC), as_owner():
-        refuse_name_of_role(connection, name)
-        row = register(name, public_name, is_active=is_active, reuse_name=reuse_name, using=using)
+        (found,) = ask(using, ask_for_names(name, public_name))
+        row = register(
+            name, public_name, found, is_active=is_active, reuse_name=reuse_name, using=using
+        )
         with connection.cursor() as cursor:
             _refuse_other_than_ours(cursor, name)
         roles = DatabaseRoles(connection)

@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 
-from . import activity, adopt, clone, create, drop, public_names, purge, rename, spares
+from . import activity, adopt, clone, create, drop, public_names, purge, refill, rename
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,7 +28,7 @@ def _twin(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
 
 anew_schema = _twin(create.new_schema)
 aclone_schema = _twin(clone.clone_schema)
-arefill_spares = _twin(spares.refill_spares)
+arefill_spares = _twin(refill.refill_spares)
 aadopt_schema = _twin(adopt.adopt_schema)
 arename_schema = _twin(rename.rename_schema)
 aactivate_schema = _twin(activity.activate_schema)

@@ -10,7 +10,6 @@ from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections, transacti
 from psycopg import errors
 
 from appschema.catalog import SchemaSnapshot, Script, read_schema, write_schema
-from appschema.conf import get_config
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import SchemaMissing
 from appschema.models import Schema
@@ -22,14 +21,13 @@ from appschema.names import (
     validate_schema_name,
 )
 from appschema.names import quote_identifier as quoted
-from appschema.patience import waiting_at_most
 from appschema.signals import schema_created
 
 from .drop import refuse_dropped
-from .locks import keep_migrate_out
+from .locks import keeping_migrate_out
 from .register import (
+    ask_for_names,
     find_row,
-    refuse_name_of_role,
     refuse_special_name,
     register,
     tell_on_commit,
@@ -66,14 +64,12 @@ def clone_schema(
     refuse_special_name(name)
     public_name = normalise_public_name(public_name)
     connection = connections[using]
+    alone = keeping_migrate_out(using, ask_for_names(name, public_name))
     with telling_of_locks(name), transaction.atomic(using=using):
-        waits = waiting_at_most(get_config().lock_timeout, using)
-        with as_owner(), schema_context(PUBLIC), waits:
-            keep_migrate_out(using)
+        with as_owner(), schema_context(PUBLIC), alone as (found,):
             refuse_dropped(find_row(source, using=using))
-            refuse_name_of_role(connection, name)
             row = register(
-                name, public_name, is_active=is_active, reuse_name=reuse_name, using=using
+                name, public_name, found, is_active=is_active, reuse_name=reuse_name, using=using
             )
             with connection.cursor() as cursor:
                 script = _read(cursor, source, with_data=with_data)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, transaction
 
-from appschema.conf import get_config
 from appschema.context import as_owner, schema_context
 from appschema.models import Schema
 from appschema.names import PUBLIC, normalise_public_name, validate_schema_name
-from appschema.patience import waiting_at_most
 from appschema.signals import schema_created
 
-from .locks import keep_migrate_out
-from .register import refuse_name_of_role, refuse_special_name, register, tell_on_commit
+from .locks import keeping_migrate_out
+from .register import ask_for_names, refuse_special_name, register, tell_on_commit
 from .replay import telling_of_locks
 from .sources import make_schema
 
@@ -50,15 +48,12 @@ def new_schema(
     validate_schema_name(name)
     refuse_special_name(name)
     public_name = normalise_public_name(public_name)
-    connection = connections[using]
+    alone = keeping_migrate_out(using, ask_for_names(name, public_name))
     # Not the commit: receivers of the signal are not to run as the owner.
     with telling_of_locks(name), transaction.atomic(using=using):
-        waits = waiting_at_most(get_config().lock_timeout, using)
-        with as_owner(), schema_context(PUBLIC), waits:
-            keep_migrate_out(using)
-            refuse_name_of_role(connection, name)
+        with as_owner(), schema_context(PUBLIC), alone as (found,):
             row = register(
-                name, public_name, is_active=is_active, reuse_name=reuse_name, using=using
+                name, public_name, found, is_active=is_active, reuse_name=reuse_name, using=using
             )
             make_schema(name, migrate=migrate, template_file=template_file, using=using)
         tell_on_commit(schema_created, schema_name=name, using=using)

@@ -18,32 +18,53 @@ from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import errors
 
+from appschema.conf import get_config
 from appschema.exceptions import SchemaBusy
 from appschema.fleet.turn import session_beside
 from appschema.models import Template
-from appschema.names import quote_identifier
+from appschema.names import quote_identifier, quote_literal
 from appschema.patience import PATIENCE, PAUSE
+
+from .questions import Answer, ask
 
 _MIGRATE = 7_310_577_331_450_001
 _REFILL = 7_310_577_331_450_002
 _SHORTLY = "1s"
+# A session that only holds a lock is idle for longer than the server may let idlers.
+_IDLE_LONG = "SET LOCAL idle_in_transaction_session_timeout TO 0"
 
 
-def keep_migrate_out(using: str) -> None:
-    """Keep ``migrate`` from public and the template until the commit.
+@contextmanager
+def keeping_migrate_out(using: str, *questions: str) -> Iterator[list[Answer]]:
+    """Keep ``migrate`` from public and the template until the commit, and wait for no lock long.
 
-    Raises ``SchemaBusy`` if one has been at it for as long as the transaction's lock_timeout.
+    Gives the answers to *questions*, which travel in the same message, behind the lock. Statements
+    inside wait at most APPSCHEMA_LOCK_TIMEOUT for a lock, and what the caller does later in this
+    transaction as long as before. Needs a transaction, which an error must roll back. Raises
+    ``SchemaBusy`` if a ``migrate`` is at it for that long.
     """
+    connection = connections[using]
+    is_callers = bool(connection.savepoint_ids) or not connection.commit_on_exit
+    timeout, answers = _take_shared(using, questions)
+    yield answers
+    if is_callers:
+        ask(using, f"SELECT set_config('lock_timeout', {quote_literal(timeout)}, true)")
+
+
+def _take_shared(using: str, questions: tuple[str, ...]) -> tuple[str, list[Answer]]:
+    """Return the lock_timeout that was set before, and the answers."""
+    timeout = quote_literal(f"{get_config().lock_timeout * 1000:.0f}ms")
     try:
-        with connections[using].cursor() as cursor:
-            cursor.execute(
-                "SELECT current_setting('transaction_isolation'), pg_advisory_xact_lock_shared(%s)",
-                [_MIGRATE],
-            )
-            isolation, _ = cursor.fetchone()
-            if isolation != "read committed":
-                # What it sees may be older than the lock: PostgreSQL refuses a row that has changed since.
-                cursor.execute(f"SELECT FROM {quote_identifier(Template._meta.db_table)} FOR SHARE")
+        (before, isolation, _), _, *answers = ask(
+            using,
+            "SELECT current_setting('lock_timeout'), current_setting('transaction_isolation'),"
+            f" set_config('lock_timeout', {timeout}, true)",
+            f"SELECT pg_advisory_xact_lock_shared({_MIGRATE})",
+            *questions,
+        )
+        if isolation != "read committed":
+            # What it sees may be older than the lock: PostgreSQL refuses a row that has changed since.
+            ask(using, f"SELECT FROM {quote_identifier(Template._meta.db_table)} FOR SHARE")
     except OperationalError as error:
         if not isinstance(error.__cause__, errors.LockNotAvailable | errors.DeadlockDetected):
             raise
@@ -51,6 +72,7 @@ def keep_migrate_out(using: str) -> None:
             "No schema can be made just now, for a 'manage.py migrate' is changing public and the"
             " template. Nothing was created. Try again when it is done."
         ) from error
+    return before, answers
 
 
 @contextmanager
@@ -72,21 +94,29 @@ def no_new_schemas(connection: BaseDatabaseWrapper) -> Iterator[None]:
         other.execute("SELECT 1")
 
 
-def try_to_refill(using: str) -> bool:
-    """Tell whether nobody else makes spares; nobody will until the end of the transaction."""
-    with connections[using].cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_REFILL])
-        return bool(cursor.fetchone()[0])
+@contextmanager
+def refilling_alone(connection: BaseDatabaseWrapper) -> Iterator[bool]:
+    """Tell whether nobody else makes spares; then nobody will inside."""
+    question = f"SELECT pg_try_advisory_xact_lock({_REFILL})"
+    if connection.in_atomic_block:
+        ((is_alone,),) = ask(connection.alias, question)
+        yield is_alone
+        return
+    with session_beside(connection) as other:
+        other.execute(_IDLE_LONG)
+        row = other.execute(question).fetchone()
+        yield bool(row and row[0])
+        # If it was lost, so was the lock.
+        other.execute("SELECT 1")
 
 
 def _take(other: psycopg.Connection[Any]) -> None:
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            # It is idle while the migrations run, which may take longer than the server lets idlers.
             other.execute(
-                f"SET LOCAL idle_in_transaction_session_timeout TO 0; SET LOCAL lock_timeout TO"
-                f" '{_SHORTLY}'; SELECT pg_advisory_xact_lock({_MIGRATE})"
+                f"{_IDLE_LONG}; SET LOCAL lock_timeout TO '{_SHORTLY}';"
+                f" SELECT pg_advisory_xact_lock({_MIGRATE})"
             )
         except psycopg.errors.LockNotAvailable as error:
             other.rollback()

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db import IntegrityError, ProgrammingError, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.dispatch import Signal
 from django.utils import timezone
 from psycopg import errors
@@ -18,7 +17,14 @@ from psycopg import errors
 from appschema.conf import get_config
 from appschema.exceptions import InvalidSchemaName, NameRetired, SchemaExists, UnknownSchema
 from appschema.models import PublicName, RetiredName, Schema
-from appschema.names import is_own_name, validate_schema_name
+from appschema.names import (
+    is_own_name,
+    quote_identifier,
+    quote_literal,
+    validate_schema_name,
+)
+
+from .questions import Answer, ask
 
 
 def refuse_special_name(name: str) -> None:
@@ -36,44 +42,62 @@ def refuse_special_name(name: str) -> None:
         )
 
 
-def refuse_name_of_role(connection: BaseDatabaseWrapper, name: str) -> None:
+def ask_for_role(name: str) -> str:
+    """Return the question whether *name* is that of the role that connects."""
+    return f"SELECT {quote_literal(name)} IN (session_user, current_user)"
+
+
+def refuse_name_of_role(name: str, answer: Answer) -> None:
     """Refuse the name of the role that connects: PostgreSQL's own search_path begins with it."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT %s IN (session_user, current_user)", [name])
-        (is_role,) = cursor.fetchone()
-    if is_role:
+    if answer[0]:
         raise InvalidSchemaName(
             f"The schema name {name!r} is that of the database role in use, whose sessions begin in a"
             " schema of that name. Choose another."
         )
 
 
+def ask_for_names(name: str, public_name: str) -> str:
+    """Return the question whether the names can be given, whose answer ``register`` needs."""
+    schemas, names = (quote_identifier(each._meta.db_table) for each in (Schema, PublicName))
+    return (
+        f"{ask_for_role(name)}, EXISTS (SELECT FROM {schemas} WHERE name = {quote_literal(name)}),"
+        f" (SELECT name FROM {schemas} WHERE id = (SELECT schema_id FROM {names}"
+        f" WHERE public_name = {quote_literal(public_name)}))"
+    )
+
+
 def register(
-    name: str, public_name: str, *, is_active: bool, reuse_name: bool, using: str
+    name: str, public_name: str, found: Answer, *, is_active: bool, reuse_name: bool, using: str
 ) -> Schema:
-    """Write the rows of a new schema. Raises ``SchemaExists``, also as ``NameRetired``."""
-    if Schema.objects.using(using).filter(name=name).exists():
-        raise SchemaExists(f"The schema {name!r} is registered already. Choose another name.")
-    taken = PublicName.objects.using(using).filter(public_name=public_name).first()
-    if taken is not None:
-        raise SchemaExists(
-            f"The public name {public_name!r} belongs to the schema {taken.schema.name!r} already."
-            " Choose another."
-        )
+    """Write the rows of a new schema; *found* is the answer to ``ask_for_names``.
+
+    Raises ``SchemaExists``, also as ``NameRetired``, and ``InvalidSchemaName``. The transaction is
+    spoilt then, and the caller's ``atomic()`` takes it back.
+    """
+    _refuse_taken(name, public_name, found)
     try:
-        with transaction.atomic(using=using):
-            row = Schema.objects.using(using).create(name=name, is_active=is_active)
-            PublicName.objects.using(using).create(
-                public_name=public_name, schema=row, is_primary=True
-            )
-            # Whoever gives the name up commits that together with the row's end.
-            take_name(name, reuse_name=reuse_name, using=using)
+        row = Schema.objects.using(using).create(name=name, is_active=is_active)
+        PublicName.objects.using(using).create(public_name=public_name, schema=row, is_primary=True)
     except IntegrityError as error:
         raise SchemaExists(
             f"The schema {name!r} or the public name {public_name!r} has just been created by"
             " somebody else. Choose another."
         ) from error
+    # Behind the row: whoever gives the name up commits that together with the end of theirs.
+    take_name(name, reuse_name=reuse_name, using=using)
     return row
+
+
+def _refuse_taken(name: str, public_name: str, found: Answer) -> None:
+    refuse_name_of_role(name, found)
+    _, is_registered, holder = found
+    if is_registered:
+        raise SchemaExists(f"The schema {name!r} is registered already. Choose another name.")
+    if holder is not None:
+        raise SchemaExists(
+            f"The public name {public_name!r} belongs to the schema {holder!r} already."
+            " Choose another."
+        )
 
 
 def find_row(name: str, *, using: str) -> Schema:
@@ -91,9 +115,12 @@ def take_name(name: str, *, reuse_name: bool, using: str) -> None:
     retired = RetiredName.objects.using(using).filter(name=name)
     if reuse_name:
         retired.delete()
-    elif (found := retired.first()) is not None:
+        return
+    table = quote_identifier(RetiredName._meta.db_table)
+    (found,) = ask(using, f"SELECT retired FROM {table} WHERE name = {quote_literal(name)}")
+    if found:
         raise NameRetired(
-            f"A schema was called {name!r} until {found.retired:%Y-%m-%d}. What is keyed by"
+            f"A schema was called {name!r} until {found[0]:%Y-%m-%d}. What is keyed by"
             " that name outside the database, such as files, entries in caches and signed cookies,"
             " would be the new one's. Choose another name, or, if all of that is gone, say reuse_name=True"
             " ('manage.py createschema --reuse-name')."

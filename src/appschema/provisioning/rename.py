@@ -19,7 +19,9 @@ from appschema.roles.database import DatabaseRoles
 from appschema.signals import schema_renamed
 
 from .drop import refuse_dropped
+from .questions import ask
 from .register import (
+    ask_for_role,
     find_row,
     making_schema,
     refuse_name_of_role,
@@ -71,7 +73,8 @@ def _rename(name: str, new_name: str, *, reuse_name: bool, using: str) -> Schema
     connection = connections[using]
     row = find_row(name, using=using)
     refuse_dropped(row)
-    refuse_name_of_role(connection, new_name)
+    (found,) = ask(using, ask_for_role(new_name))
+    refuse_name_of_role(new_name, found)
     with connection.cursor() as cursor:
         _shut(cursor, name)
         texts = _read_texts(cursor, name)
@@ -79,7 +82,7 @@ def _rename(name: str, new_name: str, *, reuse_name: bool, using: str) -> Schema
         _save(row, using)
         take_name(new_name, reuse_name=reuse_name, using=using)
         retire_name(name, using=using)
-        alter_name(cursor, name, new_name, using)
+        alter_name(cursor, name, new_name, using=using)
         if texts.structure:
             cursor.execute(texts.render(new_name))
     DatabaseRoles(connection).rename_that_of(name, new_name)
@@ -107,14 +110,13 @@ def _save(row: Schema, using: str) -> None:
         ) from error
 
 
-def alter_name(cursor: Any, name: str, new_name: str, using: str) -> None:
-    """Rename the schema in the database. Raises ``SchemaExists``."""
-    sql = f"ALTER SCHEMA {quote_identifier(name)} RENAME TO {quote_identifier(new_name)}"
-    if is_kept(connections[using]):
-        # In the same message, since a spare is claimed while a visitor waits.
-        sql += f"; {rename_entry_sql(name, new_name)}"
+def alter_name(cursor: Any, name: str, new_name: str, *behind: str, using: str) -> None:
+    """Rename the schema in the database; statements *behind* that go along. Raises ``SchemaExists``."""
+    rename = f"ALTER SCHEMA {quote_identifier(name)} RENAME TO {quote_identifier(new_name)}"
+    # In the same message, since a spare is claimed while a visitor waits.
+    entry = [rename_entry_sql(name, new_name)] if is_kept(connections[using]) else []
     with making_schema(new_name):
-        cursor.execute(sql)
+        cursor.execute("; ".join([rename, *entry, *behind]))
 
 
 def _read_texts(cursor: Any, name: str) -> Script:

@@ -1,9 +1,10 @@
-"""Make a schema from a script: one message, whatever it holds."""
+"""Make a schema from a script: two messages, whatever it holds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from django.db import IntegrityError, OperationalError, connections
 from psycopg import errors
@@ -23,14 +24,28 @@ def replay(script: Script, name: str, *, using: str) -> None:
     Expects the caller's transaction, as the owner with public active. Raises ``SchemaExists``, and
     ``TemplateLags`` if rows of it refer to shared rows that are gone.
     """
+    make_inside(script, name, using=using)
+    # Last of all, since whoever writes to the shared tables waits from here to the commit.
+    add_outside_keys(script, name, using=using)
+
+
+def make_inside(script: Script, name: str, *, using: str) -> None:
+    """Make the schema and its role as ``replay`` does, without the foreign keys that lead out of it."""
     connection = connections[using]
     roles = DatabaseRoles(connection)
     needs_role = roles.are_wanted()
     if needs_role:
         roles.refuse_without_right()
+    with making_schema(name):
+        send_bare(connection, replace(script, outside=()).render(name))
+    if needs_role:
+        roles.make_that_of(name, is_new=True)
+
+
+def add_outside_keys(script: Script, name: str, *, using: str) -> None:
+    """Add the foreign keys that lead out of the schema. Raises as ``replay`` does."""
     try:
-        with making_schema(name):
-            send_bare(connection, script.render(name))
+        send_bare(connections[using], Script(outside=script.outside).render(name))
     except IntegrityError as error:
         if isinstance(error.__cause__, errors.ForeignKeyViolation):
             raise TemplateLags(
@@ -39,8 +54,6 @@ def replay(script: Script, name: str, *, using: str) -> None:
                 " schema, and run 'manage.py schematemplate --compile'."
             ) from error
         raise
-    if needs_role:
-        roles.make_that_of(name, is_new=True)
 
 
 @contextmanager

@@ -12,11 +12,18 @@ from appschema.catalog import Script, functions_naming_schema, read_rows, read_s
 from appschema.conf import get_config
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import TemplateLags, UnsupportedObject
-from appschema.fleet.origins import read_digests
-from appschema.models import Template
+from appschema.fleet.origins import read_digests, read_each_digest
+from appschema.models import Spare, Template
 from appschema.names import PUBLIC
 
+from .questions import Answer, ask, columns_of
+
 _logger = logging.getLogger(__name__)
+
+_FIELDS = [each.attname for each in Template._meta.concrete_fields if each.name != "script"]
+
+THE_TEMPLATE = columns_of(Template, _FIELDS)
+"""The question for the template, without its script."""
 
 _parsed: dict[str, tuple[datetime, Script]] = {}
 """The script of each database that was used last, by its alias."""
@@ -26,7 +33,13 @@ def find_template(using: str) -> Template | None:
     """Return the template, without its script; None if there is none, or none is to be kept."""
     if get_config().template is None:
         return None
-    return Template.objects.using(using).defer("script").first()
+    (found,) = ask(using, THE_TEMPLATE)
+    return template_of(found, using)
+
+
+def template_of(found: Answer, using: str) -> Template | None:
+    """Return the template that the answer to ``THE_TEMPLATE`` tells of."""
+    return Template.from_db(using, _FIELDS, found) if found else None
 
 
 def is_at_head(template: Template, using: str) -> bool:
@@ -34,13 +47,23 @@ def is_at_head(template: Template, using: str) -> bool:
 
     Raises ``TemplateLags`` if its schema is gone.
     """
-    found = read_digests(using, template.schema_name, or_fail=True)
+    is_at_head, _ = compare_with_records(template, None, using)
+    return is_at_head
+
+
+def compare_with_records(template: Template, spare: Spare | None, using: str) -> tuple[bool, bool]:
+    """Tell whether the template ``is_at_head``, and whether the spare is what the template is."""
+    names = [template.schema_name, PUBLIC]
+    found = read_each_digest(using, *names, *([spare.schema_name] if spare else []))
     if found is None:
+        also = f", or {spare.schema_name!r}, its spare," if spare else ","
         raise TemplateLags(
-            f"The schema of the template, {template.schema_name!r}, is gone from the database, so that"
+            f"The schema of the template, {template.schema_name!r}{also} is gone from the database, so that"
             " nothing was created. Run 'manage.py migrate', which makes it anew."
         )
-    return (found.own, found.public) == (template.records, template.public_records)
+    own, public, *of_spare = found
+    is_at_head = (own, public) == (template.records, template.public_records)
+    return is_at_head, of_spare == [template.records]
 
 
 def load_script(template: Template, using: str) -> Script:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from django.db import InternalError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -25,13 +26,15 @@ _COMMENT = "Made by appschema for the database "
 _LOCK = 0x61707073  # "apps": two commands that make the same roles wait for each other
 _INHERIT_BY_GRANT = 160000  # before 16 it is an attribute of the member
 
+_databases: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+"""The database of each psycopg connection that was asked."""
+
 
 class DatabaseRoles:
     """The roles of the database of one connection; nothing is asked before a method is called."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
-        self._known_database: str | None = None
 
     def name_of(self, part: str) -> str:
         """Return the name of the role of a schema, of public, or of ``@shared`` and so on."""
@@ -138,10 +141,12 @@ class DatabaseRoles:
             yield cursor
 
     def _database(self, cursor: Any) -> str:
-        if self._known_database is None:
+        # The same for as long as the connection lives, whatever pooler is between.
+        session = self.connection.connection
+        if session not in _databases:
             cursor.execute("SELECT current_database()")
-            self._known_database = str(cursor.fetchone()[0])
-        return self._known_database
+            _databases[session] = str(cursor.fetchone()[0])
+        return _databases[session]
 
     def name_in(self, cursor: Any, part: str) -> str:
         """Return what ``name_of`` does, with a cursor that is open."""

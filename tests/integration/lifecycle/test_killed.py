@@ -54,7 +54,12 @@ CHILD = """
 import sys, django
 django.setup()
 from django.db import connection
+from django.test import override_settings
 from appschema.provisioning import clone_schema, new_schema, purge, purge_schema, rename_schema
+from appschema.provisioning import refill_spares
+def refill(count):
+    with override_settings(APPSCHEMA_SPARES=int(count)):
+        refill_spares()
 connection.ensure_connection()
 purge.SHARE_OF_LOCKS = 10_000
 acts = {
@@ -62,6 +67,7 @@ acts = {
     "purge": lambda name, _: purge_schema(name, now=True),
     "create": new_schema,
     "clone": lambda name, source: clone_schema(source, name, name + ".test", with_data=True),
+    "refill": refill,
 }
 print("ready", flush=True)
 act, *names = sys.stdin.readline().split()

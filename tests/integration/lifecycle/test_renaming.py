@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.core.files.base import ContentFile
 from django.db import connection, transaction
+from django.db.models.signals import pre_save
 from django.test import override_settings
 
 from appschema import patience, schema_context
@@ -120,6 +121,24 @@ def test_it_waits_for_a_transaction_that_uses_the_schema_and_holds_up_none(shop:
             finally:
                 user.rollback()
             assert renaming.result(30).name == "other"
+
+
+def test_a_name_that_is_given_up_while_it_is_taken_is_retired(shop: Site):
+    """Between the question for the name and its row another has borne it and given it up."""
+
+    def bear_and_give_up() -> None:
+        shop.new("acme")
+        rename_schema("acme", "globex")
+
+    def receive(sender: Any, instance: Schema, **told: Any) -> None:
+        pre_save.disconnect(receive, sender=Schema)
+        with beside(bear_and_give_up) as other:
+            other.result(timeout=30)
+
+    pre_save.connect(receive, sender=Schema)
+    with pytest.raises(NameRetired):
+        new_schema("acme", "another.example.com")
+    assert [each.name for each in Schema.objects.all()] == ["globex"]
 
 
 def test_after_a_minute_it_is_given_up(shop: Site, monkeypatch: pytest.MonkeyPatch):

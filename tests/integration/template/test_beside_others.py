@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from django.apps import AppConfig, apps
@@ -14,14 +15,22 @@ from django.test import Client, override_settings
 from django.urls import path
 from psycopg import IsolationLevel
 
-from appschema import current_schema, schema_context
+from appschema import current_schema, patience, schema_context
 from appschema.exceptions import SchemaBusy
 from appschema.models import Schema
 from appschema.provisioning import new_schema, refill_spares
 from appschema.provisioning.locks import _MIGRATE, no_new_schemas
-from tests.integration.fleet.conftest import Site, migration, model
-from tests.integration.lifecycle.conftest import add_item, beside, holding, items
-from tests.integration.template.conftest import TEMPLATE, open_shop
+from tests.integration.fleet.conftest import Site, create, migration, model
+from tests.integration.lifecycle.conftest import (
+    KEY,
+    OPEN,
+    add_item,
+    beside,
+    holding,
+    items,
+    pass_while_others_wait,
+)
+from tests.integration.template.conftest import TEMPLATE, open_shop, spares
 
 # -- requests -----------------------------------------------------------------------------------
 
@@ -127,6 +136,105 @@ def test_with_a_spare_nobody_is_waited_for(site: Site):
     with holding(shop.url, "INSERT INTO plans_plan (title) VALUES ('open')"):
         shop.new("acme")
     assert items("acme") == []
+
+
+TARIFF = '("tariff", models.ForeignKey("plans.Tariff", models.CASCADE, null=True))'
+
+
+def open_shop_with_two_keys(site: Site) -> Site:
+    """The items refer to two shared tables, so that one can be held while the other is looked at."""
+    text = "class {}(models.Model):\n    title = models.TextField(default='')\n"
+    key = "    {} = models.ForeignKey('plans.{}', models.CASCADE, null=True)\n"
+    plans = text.format("Plan") + text.format("Tariff")
+    items = text.format("Item") + key.format("plan", "Plan") + key.format("tariff", "Tariff")
+    site.app("plans", migration(create("Plan"), create("Tariff")), models=plans)
+    site.app("shop", migration(create("Item", KEY, TARIFF), depends=OPEN), models=items)
+    site.place(shared=["plans"], APPSCHEMA_TEMPLATE=TEMPLATE, APPSCHEMA_SPARES=1)
+    site.migrate()
+    return site
+
+
+def test_while_spares_are_made_nobody_waits_for_more_than_one_foreign_key(site: Site):
+    shop = open_shop_with_two_keys(site)
+    write = "INSERT INTO plans_tariff (title) VALUES ('x')"
+    with holding(shop.url, write) as other, beside(refill_spares) as making:
+        # Who writes to the table that is wanted gets on, and the key before is committed already.
+        pass_while_others_wait(shop.url, "plans_tariff", write)
+        assert keys_of_spares(shop) == [("plans_plan", True)]
+        other.rollback()
+        assert making.result(timeout=30) == 1
+    assert keys_of_spares(shop) == [("plans_plan", True), ("plans_tariff", True)]
+
+
+def test_between_two_keys_writers_get_on_for_longer_than_a_key_has_taken(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+):
+    shop = open_shop_with_two_keys(site)
+    now, rests = [0.0], []
+
+    def tick() -> float:
+        now[0] += 0.01
+        return now[0]
+
+    clock = SimpleNamespace(monotonic=tick, sleep=rests.append)
+    monkeypatch.setattr("appschema.provisioning.refill.time", clock)
+    assert refill_spares() == 1
+    assert rests == pytest.approx([0.09, 0.09])
+    shop.new("acme")
+    # In a transaction of the caller's they would wait for its end anyhow.
+    with transaction.atomic():
+        assert refill_spares() == 1
+    assert len(rests) == 2
+
+
+def keys_of_spares(shop: Site) -> list[tuple[str, bool]]:
+    return shop.rows(
+        "SELECT confrelid::regclass::text, convalidated FROM pg_constraint WHERE contype = 'f'"
+        " AND starts_with(connamespace::regnamespace::text, 'appschema_spare_') ORDER BY 1"
+    )
+
+
+def test_a_spare_of_a_template_that_has_changed_meanwhile_is_made_anew(site: Site):
+    shop = open_shop_with_two_keys(site)
+    changed = "UPDATE appschema_template SET compiled = now()"
+    with holding(shop.url, "INSERT INTO plans_plan (title) VALUES ('x')") as other:
+        with beside(refill_spares) as making:
+            pass_while_others_wait(shop.url, "plans_plan", "SELECT")
+            ((first,),) = own_spares(shop)
+            shop.rows(changed)
+            other.rollback()
+            assert making.result(timeout=30) == 1
+    (second,) = spares()
+    assert own_spares(shop) == [(second,)]
+    assert second != first
+
+
+def test_what_was_left_of_a_spare_is_dropped_by_the_next_who_makes_some(site: Site):
+    shop = open_shop(site, APPSCHEMA_SPARES=1)
+    shop.rows("CREATE SCHEMA appschema_spare_0123456789ab")
+    shop.rows("CREATE SCHEMA appschema_spare_of_somebody")
+    assert refill_spares() == 1
+    assert own_spares(shop) == sorted(
+        [*((each,) for each in spares()), ("appschema_spare_of_somebody",)]
+    )
+
+
+def test_a_spare_that_could_not_be_finished_leaves_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(patience, "PATIENCE", 0.1)
+    shop = open_shop(site, APPSCHEMA_SPARES=1)
+    with holding(shop.url, "INSERT INTO plans_plan (title) VALUES ('x')"):
+        with pytest.raises(SchemaBusy, match="Making the spare"):
+            refill_spares()
+    assert own_spares(shop) == []
+    assert refill_spares() == 1
+
+
+def own_spares(shop: Site) -> list[tuple[str]]:
+    return shop.rows(
+        "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'appschema_spare%%' ORDER BY nspname"
+    )
 
 
 def test_two_sign_ups_that_write_before_they_create_end_with_one_schema_and_a_clear_error(

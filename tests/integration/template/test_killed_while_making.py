@@ -84,8 +84,7 @@ def look(shop: Site, source: str, name: str) -> str:
         assert len(spares()) == (1 if source == "spare" else 0)
         return "nothing"
     assert spares() == []
-    with transaction.atomic(), schema_context("public"), connection.cursor() as cursor:
-        assert compare(read_schema(cursor, name), read_schema(cursor, TEMPLATE)) == ()
+    assert_like_template(name)
     assert items(name) == ["from the template"]
     return "made"
 
@@ -142,3 +141,36 @@ def test_a_server_process_that_ends_at_any_moment_leaves_the_same(filled: Site, 
         killer.join()
         assert look(filled, source, name) in {"nothing", "made"}, f"seed {SEED}"
         end(filled, source, name)
+
+
+@pytest.mark.full
+def test_killed_at_any_moment_who_makes_spares_leaves_none_that_is_not_whole(
+    filled: Site, tmp_path: Path
+):
+    chance = random.Random(SEED)
+    begun = time.monotonic()
+    prepare("spare")
+    taken = time.monotonic() - begun
+    write_settings(tmp_path)
+    left = 0
+    for number in range(60 if FULL else 3):
+        connection.close()
+        kill_child(tmp_path, "refill 3", chance.uniform(0, taken * 2.5))
+        wait_for_server(filled)
+        for name in spares():
+            assert_like_template(name)
+        left += len(own_spares(filled)) - len(spares())
+        with override_settings(APPSCHEMA_SPARES=number % 2):
+            refill_spares()
+        assert own_spares(filled) == sorted(spares()), f"seed {SEED}"
+    assert left or not FULL, "it was never killed between two keys"
+
+
+def own_spares(shop: Site) -> list[str]:
+    sql = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'appschema_spare%' ORDER BY nspname"
+    return [name for (name,) in shop.rows(sql)]
+
+
+def assert_like_template(name: str) -> None:
+    with transaction.atomic(), schema_context("public"), connection.cursor() as cursor:
+        assert compare(read_schema(cursor, name), read_schema(cursor, TEMPLATE)) == ()
