@@ -123,6 +123,12 @@ def rename_entry_sql(schema_name: str, new_name: str) -> str:
     )
 
 
+def note_drift(schema_name: str, fingerprint: str, *, using: str) -> None:
+    """Note in what a schema differs from the others, which was accepted."""
+    with schema_context(PUBLIC), as_owner():
+        LedgerEntry.objects.using(using).filter(schema_name=schema_name).update(drift=fingerprint)
+
+
 def drop_entry(schema_name: str, *, using: str) -> None:
     """Forget a schema that was dropped."""
     entries = _entries(using)
