@@ -50,26 +50,27 @@ class Standing:
 
 
 _is_held: ContextVar[bool] = ContextVar("appschema_ledger_held", default=False)
-_known: set[tuple[str, str]] = set()
 
 
 def is_kept(connection: BaseDatabaseWrapper) -> bool:
-    """Tell whether the database has the ledger: one that is to be migrated has not."""
-    key = connection.alias, str(connection.settings_dict["NAME"])
-    if key in _known:
-        return True
-    with schema_context(PUBLIC), as_owner(), connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [table_of(LedgerEntry)])
-        (found,) = cursor.fetchone()
-    # Not remembered inside a transaction, whose end may take the table away again.
-    if found and not connection.in_atomic_block:
-        _known.add(key)
-    return bool(found)
+    """Tell whether the database has the ledger: one that is to be migrated has not.
+
+    Each connection asks until it is there, and no more.
+    """
+    connection.ensure_connection()
+    session: Any = connection.connection
+    if not session.keeps_ledger:
+        with schema_context(PUBLIC), as_owner(), connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [table_of(LedgerEntry)])
+            (session.keeps_ledger,) = cursor.fetchone()
+    return bool(session.keeps_ledger)
 
 
-def forget_whether_kept() -> None:
-    """Ask again: the table may have gone, with a migration that is undone or with its database."""
-    _known.clear()
+def forget_whether_kept(connection: BaseDatabaseWrapper) -> None:
+    """Ask again: the tables may have gone with a migration that was undone."""
+    session: Any = connection.connection
+    if session is not None:
+        session.keeps_ledger = False
 
 
 @contextmanager
