@@ -42,6 +42,9 @@ class EnvelopeConnectionMixin(_Connection):
     transaction_path: TransactionPath
     """What is known of the path inside the open transaction; use it with the lock held."""
 
+    keeps_ledger = False
+    """Whether the database is known to have the table in which ``fleet.ledger`` keeps what is applied."""
+
     database_name = ""
     """The database's name as PostgreSQL knows it; a pooler may know it by another."""
 

@@ -81,10 +81,19 @@ def fingerprint_sql(schema_name: str, relations: Iterable[str]) -> str:
 
 
 def read_fingerprint(cursor: Any, schema_name: str, relations: Sequence[str]) -> Fingerprint:
-    """Return what the relations are like. The schema must come first in the search path."""
-    cursor.execute(_rows(schema_name, relations))
+    """Return what the relations are like, or those of them that are there.
+
+    The schema must come first in the search path.
+    """
+    cursor.execute(
+        "SELECT name FROM unnest(%s::text[]) AS name"
+        " WHERE to_regclass(quote_ident(%s) || '.' || quote_ident(name)) IS NOT NULL",
+        [list(relations), schema_name],
+    )
+    found = [name for (name,) in cursor.fetchall()]
+    cursor.execute(_rows(schema_name, found))
     objects = dict(cursor.fetchall())
-    cursor.execute(f"SELECT {fingerprint_sql(schema_name, relations)}")
+    cursor.execute(f"SELECT {fingerprint_sql(schema_name, found)}")
     return Fingerprint(str(cursor.fetchone()[0]), objects)
 
 

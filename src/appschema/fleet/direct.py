@@ -29,11 +29,11 @@ from appschema.router import noting_questions, reaching_shared_tables
 
 from .execute import render_real_apps
 from .executor import PlacedExecutor, Progress
-from .ledger import digest_sql, held, write_entry
+from .ledger import digest_sql, held, note_drift, write_entry
 from .made_rows import MadeRows, find_made_rows
 from .plan import Request, SchemaPlan
 from .recording import Recorder, Recording
-from .touched import accept_drift_sql, named_tables, table_names, touched_relations
+from .touched import named_tables, table_names, touched_relations
 from .unfinished import Unfinished
 
 Send = Callable[..., None]
@@ -157,11 +157,10 @@ class DirectExecutor(PlacedExecutor):
             cursor.execute(f"SELECT {digest_sql(name)}")
             recording.digest = cursor.fetchone()[0]
             recording.fingerprint = read_fingerprint(cursor, name, recording.touched)
-            if like is not None and self._accepts_drift:
-                wanted = like.fingerprint.hash
-                cursor.execute(accept_drift_sql(name, recording.touched, wanted))
-            elif like is not None and like.fingerprint != recording.fingerprint:
+        if like is not None and like.fingerprint != recording.fingerprint:
+            if not self._accepts_drift:
                 raise SchemaDrifts(name, like.fingerprint.differences(recording.fingerprint))
+            note_drift(name, recording.fingerprint.hash, using=connection.alias)
         return rows
 
 

@@ -50,26 +50,27 @@ class Standing:
 
 
 _is_held: ContextVar[bool] = ContextVar("appschema_ledger_held", default=False)
-_known: set[tuple[str, str]] = set()
 
 
 def is_kept(connection: BaseDatabaseWrapper) -> bool:
-    """Tell whether the database has the ledger: one that is to be migrated has not."""
-    key = connection.alias, str(connection.settings_dict["NAME"])
-    if key in _known:
-        return True
-    with schema_context(PUBLIC), as_owner(), connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [table_of(LedgerEntry)])
-        (found,) = cursor.fetchone()
-    # Not remembered inside a transaction, whose end may take the table away again.
-    if found and not connection.in_atomic_block:
-        _known.add(key)
-    return bool(found)
+    """Tell whether the database has the ledger: one that is to be migrated has not.
+
+    Each connection asks until it is there, and no more.
+    """
+    connection.ensure_connection()
+    session: Any = connection.connection
+    if not session.keeps_ledger:
+        with schema_context(PUBLIC), as_owner(), connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [table_of(LedgerEntry)])
+            (session.keeps_ledger,) = cursor.fetchone()
+    return bool(session.keeps_ledger)
 
 
-def forget_whether_kept() -> None:
-    """Ask again: the table may have gone, with a migration that is undone or with its database."""
-    _known.clear()
+def forget_whether_kept(connection: BaseDatabaseWrapper) -> None:
+    """Ask again: the tables may have gone with a migration that was undone."""
+    session: Any = connection.connection
+    if session is not None:
+        session.keeps_ledger = False
 
 
 @contextmanager
@@ -121,6 +122,12 @@ def rename_entry_sql(schema_name: str, new_name: str) -> str:
         f" SELECT {quote_literal(new_name)}, {kept} FROM gone"
         f" ON CONFLICT (schema_name) DO UPDATE SET {_taking(*kept.split(', '))}"
     )
+
+
+def note_drift(schema_name: str, fingerprint: str, *, using: str) -> None:
+    """Note in what a schema differs from the others, which was accepted."""
+    with schema_context(PUBLIC), as_owner():
+        LedgerEntry.objects.using(using).filter(schema_name=schema_name).update(drift=fingerprint)
 
 
 def drop_entry(schema_name: str, *, using: str) -> None:

@@ -24,7 +24,6 @@ from appschema.context import as_owner, schema_context
 from appschema.exceptions import SchemaDrifts
 from appschema.models import LedgerEntry
 from appschema.names import PUBLIC, quote_identifier, quote_literal
-from appschema.patience import waiting_at_most
 from appschema.router import reaching_shared_tables
 
 from .ledger import entry_sql, held
@@ -81,7 +80,7 @@ class Replay:
 
     def _whole(self, schema_name: str, *, checked: bool = True) -> Iterator[str]:
         # First of all: what makes the text mean this schema locks tables too.
-        yield f"SET LOCAL lock_timeout TO '{self.lock_timeout * 1000:.0f}ms'"
+        yield self._patience()
         yield from self._start(schema_name, self.recording.needs)
         for track in self.recording.tracks:
             yield from (item for item in track.items if isinstance(item, str))
@@ -131,40 +130,40 @@ class Replay:
         parts = [[track] for track in tracks] if self.recording.is_apart else _parts(tracks)
         if self.send is not None:
             self.send(pre_migrate)
+        # Later some of these tables may have other names.
+        needs = self._start(schema_name, self.recording.needs)
         for number, part in enumerate(parts, 1):
-            if part[0].is_atomic:
-                with self._one_transaction():
-                    if number == 1:
-                        # Later some of them may have other names.
-                        start = self._start(schema_name, self.recording.needs)
-                        send_bare(self.connection, _joined(start))
-                    self._run_part(schema_name, part)
-                    if number == len(parts):
-                        self._finish(schema_name)
-                    else:
-                        send_bare(self.connection, entry_sql(schema_name))
-            else:
+            if not part[0].is_atomic:
                 self._run_alone(schema_name, part[0])
+                continue
+            with self._one_transaction():
+                rest = self._run_part(schema_name, part, needs if number == 1 else [])
+                if number == len(parts):
+                    self._finish(schema_name, rest)
+                else:
+                    self._send(schema_name, [*rest, entry_sql(schema_name)])
         if not parts or not parts[-1][0].is_atomic:
             with self._one_transaction():
-                self._finish(schema_name)
+                self._finish(schema_name, [])
 
     @contextmanager
     def _one_transaction(self) -> Iterator[None]:
-        using = self.connection.alias
-        with held(), transaction.atomic(using=using), waiting_at_most(self.lock_timeout, using):
+        with held(), transaction.atomic(using=self.connection.alias):
             yield
 
-    def _finish(self, schema_name: str) -> None:
+    def _finish(self, schema_name: str, texts: list[str]) -> None:
         if self.send is not None:
+            self._send(schema_name, texts)
+            texts = []
             self.send(post_migrate)
-        statements = [*self._start(schema_name), *self._end(schema_name), self._check(schema_name)]
-        send_bare(self.connection, _joined(statements))
+        self._send(schema_name, [*texts, *self._end(schema_name), self._check(schema_name)])
 
-    def _run_part(self, schema_name: str, tracks: Iterable[Track]) -> None:
-        """Run migrations in the open transaction."""
+    def _run_part(
+        self, schema_name: str, tracks: Iterable[Track], texts: Iterable[str]
+    ) -> list[str]:
+        """Run migrations in the open transaction, after *texts*, and return what is still to be sent."""
+        texts = [self._patience(), *texts]
         for track in tracks:
-            texts: list[str] = []
             with self.connection.schema_editor(atomic=False) as editor:
                 for item in track.items:
                     if isinstance(item, Again):
@@ -173,13 +172,24 @@ class Replay:
                         item.run(editor)
                     else:
                         texts.append(item)
-                # Before what the editor has left for the end.
-                self._send(schema_name, texts)
-            self._send(schema_name, records_sql(track.records))
+                if editor.deferred_sql:
+                    self._send(schema_name, texts)
+                    texts = []
+            texts += [*records_sql(track.records), FIRE_PENDING]
+        return texts
+
+    def _patience(self) -> str:
+        return f"SET LOCAL lock_timeout TO '{self.lock_timeout * 1000:.0f}ms'"
 
     def _send(self, schema_name: str, texts: list[str]) -> None:
-        if texts:
-            send_bare(self.connection, _joined([*self._start(schema_name), *texts, FIRE_PENDING]))
+        """Send statements in the open transaction, as one message."""
+        if not texts:
+            return
+        connection: Any = self.connection.connection
+        send_bare(self.connection, _joined([*self._start(schema_name), *texts]))
+        # What it has left pending is fired before a statement of another schema.
+        envelope = envelope_of(schema_name, (), connection)
+        connection.transaction_path.carry(envelope.holder, envelope.path)
 
     def _run_alone(self, schema_name: str, track: Track) -> None:
         """Run a migration with ``atomic = False``."""
@@ -200,7 +210,8 @@ class Replay:
                 send_bare(self.connection, _joined(self._whole(schema_name, checked=False)))
             else:
                 with reaching_shared_tables():
-                    self._run_part(schema_name, self.recording.tracks)
+                    rest = self._run_part(schema_name, self.recording.tracks, [])
+                    self._send(schema_name, rest)
             with self.connection.cursor() as cursor:
                 found = read_fingerprint(cursor, schema_name, self.recording.touched)
             transaction.set_rollback(True, using=self.connection.alias)

@@ -13,6 +13,7 @@ from appschema.context import schema_context
 from appschema.names import PUBLIC
 
 from .execute import make_plan
+from .ledger import forget_whether_kept
 from .plan import Request
 from .result import Result
 from .selection import Selection, select_waves
@@ -101,6 +102,7 @@ def _undo(
         return
     for result in run_each([PUBLIC], migrate_public):
         is_clean = result.error is None
+        forget_whether_kept(connection)
         yield result
     if is_clean:
         yield from head.compile(whole=whole)

@@ -41,6 +41,7 @@ class Head:
         self._request = request
         self._tell = tell
         self._has_failed = False
+        self._is_changed = False
 
     def alone(self) -> AbstractContextManager[None]:
         """Let nobody make a schema meanwhile."""
@@ -54,8 +55,10 @@ class Head:
         with schema_context(PUBLIC):
             spares = list(Spare.objects.using(self._using).values_list("schema_name", flat=True))
         for result in migrate([template.schema_name, *spares]):
-            if result.schema_name == template.schema_name and result.error:
-                self._has_failed = True
+            if result.schema_name == template.schema_name:
+                self._has_failed = result.error is not None
+                # Also where only rows were made, of which the records say nothing.
+                self._is_changed = bool(result.how)
             yield result
 
     def compile(self, *, whole: bool) -> Iterator[Result]:
@@ -114,7 +117,8 @@ class Head:
         has_unmigrated = whole and self._sync(template.schema_name)
         if found.own != template.records and not whole:
             return  # It lags behind the fleet, as the whole migrate would tell.
-        if (found.own, found.public) != (template.records, template.public_records):
+        digests = (template.records, template.public_records)
+        if self._is_changed or (found.own, found.public) != digests:
             template = keep_script(template.schema_name, template.fixtures, using=self._using)
         elif has_unmigrated:
             before = template.script
