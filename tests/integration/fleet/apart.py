@@ -26,15 +26,16 @@ _SETTINGS = (
 _DATABASE = ("ENGINE", "NAME", "USER", "PASSWORD", "HOST", "PORT")
 
 
-def start(site: Site, *words: str, **streams: Any) -> "subprocess.Popen[str]":
-    """Start a command in the site's database, with the settings that hold now."""
+@contextlib.contextmanager
+def start(site: Site, *words: str, **streams: Any) -> Iterator["subprocess.Popen[str]"]:
+    """Start a command in the site's database, with the settings that hold now; end it if it has not."""
     database = {key: connection.settings_dict[key] for key in _DATABASE}
     values = {name: getattr(settings, name) for name in _SETTINGS}
     values |= {"DATABASES": {"default": database}, "SECRET_KEY": "x", "USE_TZ": True}
     values["DEFAULT_AUTO_FIELD"] = "django.db.models.BigAutoField"
     lines = [f"{name} = {value!r}" for name, value in values.items()]
     (site.root / "apart_settings.py").write_text("\n".join(lines))
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "django", *words],
         env={
             **os.environ,
@@ -44,7 +45,11 @@ def start(site: Site, *words: str, **streams: Any) -> "subprocess.Popen[str]":
         },
         text=True,
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def run(site: Site, *words: str) -> tuple[int, str, str]:
@@ -61,6 +66,7 @@ def run_on_a_terminal(site: Site, *words: str) -> tuple[int, str]:
     with start(site, *words, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
         shown = b"".join(_read(terminal))
+        process.wait(60)
     os.close(terminal)
     return process.returncode, shown.decode()
 
