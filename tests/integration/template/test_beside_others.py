@@ -170,7 +170,7 @@ def test_between_two_keys_writers_get_on_for_longer_than_a_key_has_taken(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ):
     shop = open_shop_with_two_keys(site)
-    now, rests = [0.0], []
+    now, rests = [0.0], list[float]()
 
     def tick() -> float:
         now[0] += 0.01
