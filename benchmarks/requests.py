@@ -161,7 +161,7 @@ def ratios(of: dict[Key, list[float]], key: Key) -> tuple[float, float, float]:
 def tell_times(results: Results, mode: str) -> list[str]:
     lines = [
         "",
-        f"### Time of a request, {mode.upper()}",
+        f"## Time of a request, {mode.upper()}",
         "",
         (
             "| view | variant | median µs | p5 µs | ratio to plain | middle half of the ratios"
@@ -184,7 +184,7 @@ def tell_times(results: Results, mode: str) -> list[str]:
 def tell_bars(results: Results) -> list[str]:
     lines = [
         "",
-        "### The bars",
+        "## The bars",
         "",
         "| bar | found | verdict |",
         "| --- | --- | --- |",
@@ -214,7 +214,7 @@ def tell_bars(results: Results) -> list[str]:
 def tell_traffic(results: Results) -> list[str]:
     lines = [
         "",
-        "### What a request sends",
+        "## What a request sends",
         "",
         "Counted, not timed. A request is one of 50 in turn over 50 hosts.",
         "",
@@ -236,7 +236,7 @@ def tell_traffic(results: Results) -> list[str]:
 def tell_kinds(results: Results) -> list[str]:
     lines = [
         "",
-        "### What each kind of statement sends",
+        "## What each kind of statement sends",
         "",
         "Plain Django, then django-appschema, on a connection that is open. Flush is not counted.",
         "",

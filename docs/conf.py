@@ -39,7 +39,7 @@ nitpick_ignore_regex = [
     # Names of type variables and aliases in signatures.
     ("py:.*", r"(.*\.)?~?[FPT]|GetResponse"),
     # A value whose two attributes the function tells of.
-    ("py:class", r"appschema\.fleet\.execute\.Result"),
+    ("py:class", r"appschema\.fleet\.result\.Result"),
     # What schematemplate writes: a text, and what it was made from.
     ("py:class", r"appschema\.provisioning\.template_file\.TemplateFile"),
     # What a snapshot is made of is not described one by one.

@@ -19,9 +19,9 @@
     ├── TemplateLags             the template is not what the database's records say it should be
     ├── UnsupportedObject        a schema holds what cannot be written as SQL for another name
     ├── UnsafeStatement          SQL that cannot carry its schema (also Django's NotSupportedError)
-    ├── StillReferenced          schemas refer to rows to be deleted (also Django's IntegrityError)
-    └── MigrationError           a fleet's migration that must not begin, or that failed
-        └── SchemaDrifts         a schema differs from what the same migrations made of others
+    ├── MigrationError           a fleet's migration that must not begin, or that failed
+    │   └── SchemaDrifts         a schema differs from what the same migrations made of others
+    └── StillReferenced          schemas refer to rows to be deleted (also Django's IntegrityError)
 
 Those that a person meets at the command line are also Django's CommandError, so that
 every command, ours or not, prints their sentence and no traceback.

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from appschema.backends.connection import send_bare
 from appschema.exceptions import MigrationError, SchemaBusy
 from appschema.fleet import replay, runner, unfinished
 from appschema.fleet.ledger import read_ledger
@@ -77,14 +78,13 @@ def test_who_keeps_a_table_makes_one_schema_fail_and_says_why(shop: Site):
 
 def test_a_lost_connection_is_made_again(shop: Site, monkeypatch: pytest.MonkeyPatch):
     shop.add("shop", "0002_next", migration(ADD_INDEX, depends=FIRST))
-    lost = []
-    send = replay.send_bare
+    lost: list[int] = []
 
     def send_once_to_nobody(connection: Any, text: str) -> None:
         if not lost and '"globex"' in text:
             lost.append(connection.connection.info.backend_pid)
             shop.rows("SELECT pg_terminate_backend(%s, 5000)", lost[0])
-        send(connection, text)
+        send_bare(connection, text)
 
     monkeypatch.setattr(replay, "send_bare", send_once_to_nobody)
     shop.migrate("--jobs", "2")
@@ -111,7 +111,7 @@ def test_a_migration_outside_a_transaction_goes_on_where_it_was_interrupted(
         ),
     )
     note = unfinished.Unfinished._note
-    done = []
+    done: list[int] = []
 
     def killed_before_it_is_noted(self: Any, number: int) -> None:
         if self._schema_name == victim and number == stop_after + 1 and not done:
