@@ -20,7 +20,7 @@ SERVER = pytest.StashKey[PostgresServer]()
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
     if not os.environ.get(URL):
-        server = PostgresServer()
+        server = PostgresServer(in_memory=True)
         try:
             server.start()
         except PostgresError as error:

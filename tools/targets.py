@@ -220,7 +220,17 @@ def mutations() -> int:
     """Take each guard out of a copy of the source, and see that a test fails; MUTATIONS may name some."""
     python = str(make_environment(FIRST.lock, _python_for(FIRST)))
     words = shlex.split(os.environ.get("MUTATIONS", ""))
-    command = [python, "-m", "tools.postgres", "--", python, "-m", "tools.mutations", *words]
+    command = [
+        python,
+        "-m",
+        "tools.postgres",
+        "--in-memory",
+        "--",
+        python,
+        "-m",
+        "tools.mutations",
+        *words,
+    ]
     return subprocess.run(command, cwd=PROJECT, check=False).returncode
 
 
@@ -387,7 +397,16 @@ def _small_django_suite(outcome: Outcome) -> None:
     with _step(title) as clock:
         # The binaries are a package of that environment, not of the Python that runs this.
         done = subprocess.run(
-            [python, "-m", "tools.postgres", "--", python, "tools/django_suite.py", "--small"],
+            [
+                python,
+                "-m",
+                "tools.postgres",
+                "--in-memory",
+                "--",
+                python,
+                "tools/django_suite.py",
+                "--small",
+            ],
             cwd=PROJECT,
             stdout=subprocess.PIPE,
             text=True,
@@ -442,7 +461,9 @@ def _suite(
             "-m",
             "pytest",
             f"--numprocesses={workers}",
-            "--dist=loadgroup",
+            # Most files have something that is made once for all their tests. (With this pytest, xdist's groups are split.)
+            "--dist=loadfile",
+            "--no-loadscope-reorder",  # It would begin with the files of most tests; `tests/conftest.py` knows the longest.
             f"--junitxml={report}",
             *(f"--ignore={path}" for path in without),
             *asked,

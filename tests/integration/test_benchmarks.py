@@ -12,8 +12,6 @@ from benchmarks.scale import GROWTH, PARTS, ROW_LEVEL, spread, write
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.xdist_group("benchmarks")  # Each is run once.
-
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> str:
