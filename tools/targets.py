@@ -15,6 +15,7 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -143,7 +144,10 @@ def demo() -> int:
 def test() -> int:
     """The linters, then the suite in each cell of the matrix that this machine has; PYTEST_ARGS is passed on."""
     outcome = Outcome()
-    _lint(outcome)
+    with ThreadPoolExecutor(len(CELLS)) as pool:
+        for cell in CELLS:
+            pool.submit(_make_ahead, cell)
+        _lint(outcome)
     for cell in CELLS:
         without = () if os.environ.get("PYTEST_ARGS") else cell.left_out
         _suite(cell, _postgres_for(cell), outcome, without=without)
@@ -372,6 +376,12 @@ def _python_for(cell: Cell) -> str:
     raise EnvironmentFailedError(f"no Python {wanted} was found, which this needs")
 
 
+def _make_ahead(cell: Cell) -> None:
+    """Make the environment of a cell beside those of the others: an installation waits more than it works."""
+    with contextlib.suppress(EnvironmentFailedError):  # Told when the cell's turn comes.
+        make_environment(cell.lock, _python_for(cell))
+
+
 def _postgres_for(cell: Cell) -> str:
     return next(each for each in cell.postgres if each == EMBEDDED or _system_postgres(each))
 
@@ -406,6 +416,7 @@ def _small_django_suite(outcome: Outcome) -> None:
                 python,
                 "tools/django_suite.py",
                 "--small",
+                f"--jobs={_workers()}",
             ],
             cwd=PROJECT,
             stdout=subprocess.PIPE,
@@ -453,14 +464,13 @@ def _suite(
     REPORTS.mkdir(exist_ok=True)
     report = REPORTS / f"{cell.lock}-postgres-{postgres}.xml"
     report.unlink(missing_ok=True)
-    workers = min(os.cpu_count() or 1, 4)
     asked = shlex.split(environment.get("PYTEST_ARGS", ""))
     with _step(title) as clock:
         command = [
             python,
             "-m",
             "pytest",
-            f"--numprocesses={workers}",
+            f"--numprocesses={_workers()}",
             # Most files have something that is made once for all their tests. (With this pytest, xdist's groups are split.)
             "--dist=loadfile",
             "--no-loadscope-reorder",  # It would begin with the files of most tests; `tests/conftest.py` knows the longest.
@@ -475,6 +485,10 @@ def _suite(
         ):  # 5: PYTEST_ARGS selected nothing here.
             failed = 1
         outcome.add(title, passed=passed, failed=failed, skipped=skipped, seconds=clock())
+
+
+def _workers() -> int:
+    return min(os.cpu_count() or 1, 4)
 
 
 def _counts(report: Path) -> tuple[int, int, int]:
