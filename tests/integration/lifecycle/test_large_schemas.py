@@ -35,6 +35,11 @@ def small_server() -> Iterator[str]:
 
 
 @pytest.fixture
+def origin() -> str:
+    return "template0"
+
+
+@pytest.fixture
 def on_small_server(small_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     given = psycopg.conninfo.conninfo_to_dict(small_server)
     monkeypatch.setenv("APPSCHEMA_TEST_DATABASE_URL", small_server)
