@@ -61,16 +61,23 @@ FIRST_ONLY = (
     "tests/integration/test_benchmarks.py",
     "tests/integration/test_postgres_launcher.py",
 )
+# What rests on what every PostgreSQL promises of a transaction, and takes long to try.
+OF_KILLS = (
+    "tests/integration/lifecycle/test_killed.py",
+    "tests/integration/template/test_killed_while_making.py",
+)
 # What knows nothing of psycopg's insides, for which the second cell is there.
 ABOVE_THE_DRIVER = (
     "tests/integration/catalog",
     "tests/integration/fleet",
+    "tests/integration/isolation",
     "tests/integration/lifecycle",
     "tests/integration/template",
     "tests/integration/roles/test_fleet.py",
     "tests/integration/test_checkschemas.py",
     "tests/integration/test_commands.py",
     "tests/integration/test_middleware.py",
+    "tests/integration/test_relations_across_placement.py",
     *OF_REQUESTS,
 )
 
@@ -93,7 +100,7 @@ CELLS = (
         "Django 6.1, newest psycopg",
         ((3, 13), (3, 14), (3, 12)),
         ("15", EMBEDDED),
-        (*FIRST_ONLY, *TRIED_TWICE, *OF_REQUESTS),
+        (*FIRST_ONLY, *TRIED_TWICE, *OF_KILLS, *OF_REQUESTS),
     ),
 )
 FIRST = CELLS[0]
