@@ -225,7 +225,7 @@ def test_without_a_directory_in_memory_the_disk_is_used(home, monkeypatch, taken
         case "another user":
             name.mkdir()
             user = os.geteuid()
-            monkeypatch.setattr(postgres.os, "geteuid", lambda: user + 1)
+            monkeypatch.setattr(os, "geteuid", lambda: user + 1)
             name.rename(home / f"django-appschema-{user + 1}")
         case "too little room":
             monkeypatch.setattr(postgres, "ROOM_IN_MEMORY", 1 << 60)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.core.management.color import no_style
 from django.db import IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -14,7 +15,7 @@ from django.db.models.signals import post_migrate
 
 from appschema.context import as_owner, current_schema, schema_context
 from appschema.deletion import delete_everywhere
-from appschema.models import PublicName, RetiredName, Schema, Spare, Template
+from appschema.models import Schema, Template
 from appschema.names import PUBLIC, quote_identifier
 from appschema.placement import get_placement
 from appschema.router import reaching_shared_tables
@@ -73,7 +74,7 @@ def _present(connection: BaseDatabaseWrapper, schemas: list[str]) -> list[str]:
 
 
 def _tables_here(connection: BaseDatabaseWrapper) -> list[str]:
-    registry = {each._meta.db_table for each in (Schema, PublicName, RetiredName, Template, Spare)}
+    registry = {each._meta.db_table for each in apps.get_app_config("appschema").get_models()}
     found = connection.introspection.django_table_names(only_existing=True, include_views=False)
     return sorted(set(found) - registry)
 
