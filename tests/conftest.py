@@ -4,14 +4,18 @@ import pytest
 
 # What takes longest, the longest first: each file is one process's, and begun last, one of these would leave the others without work.
 LONGEST = (
-    "tests/acceptance/demo/test_demo_in_a_browser.py",
     "tests/docs/test_pages.py",
+    "tests/acceptance/demo/test_demo_in_a_browser.py",
     "tests/acceptance/test_wagtail.py",
     "tests/integration/roles/test_fleet.py",
     "tests/integration/test_benchmarks.py",
     "tests/integration/template/test_killed_while_making.py",
-    "tests/integration/roles/test_each_way_to_send.py",
-    "tests/integration/fleet/test_migrate_flags.py",
+    "tests/integration/test_postgres_launcher.py",
+    "tests/integration/test_testing.py",
+    "tests/acceptance/demo/test_demo_by_http.py",
+    "tests/integration/lifecycle/test_killed.py",
+    "tests/integration/poolers/test_migrate.py",
+    "tests/integration/backend/test_carriers.py",
 )
 
 
