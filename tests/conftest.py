@@ -1,1 +1,25 @@
-"""Fixtures for all tests; the server is the concern of `tests/server.py`."""
+"""In which order the files begin; the server is the concern of `tests/server.py`."""
+
+import pytest
+
+# What takes longest, the longest first: each file is one process's, and begun last, one of these would leave the others without work.
+LONGEST = (
+    "tests/docs/test_pages.py",
+    "tests/acceptance/demo/test_demo_in_a_browser.py",
+    "tests/acceptance/test_wagtail.py",
+    "tests/integration/roles/test_fleet.py",
+    "tests/integration/test_benchmarks.py",
+    "tests/integration/template/test_killed_while_making.py",
+    "tests/integration/test_postgres_launcher.py",
+    "tests/integration/test_testing.py",
+    "tests/acceptance/demo/test_demo_by_http.py",
+    "tests/integration/lifecycle/test_killed.py",
+    "tests/integration/poolers/test_migrate.py",
+    "tests/integration/backend/test_carriers.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Stable: what is not listed keeps its random order.
+    ranks = {path: rank for rank, path in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.nodeid.partition("::")[0], len(LONGEST)))

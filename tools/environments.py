@@ -62,6 +62,7 @@ def _make(name: str, python: str, lock: Path, directory: Path, install_project: 
         "--no-input",
         "install",
         "--no-deps",
+        "--no-compile",  # Most modules are never imported; Python compiles the others when they are.
         "--quiet",
     ]
     log = ENVIRONMENTS / f"{name}.log"

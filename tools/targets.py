@@ -15,6 +15,7 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,16 +61,23 @@ FIRST_ONLY = (
     "tests/integration/test_benchmarks.py",
     "tests/integration/test_postgres_launcher.py",
 )
+# What rests on what every PostgreSQL promises of a transaction, and takes long to try.
+OF_KILLS = (
+    "tests/integration/lifecycle/test_killed.py",
+    "tests/integration/template/test_killed_while_making.py",
+)
 # What knows nothing of psycopg's insides, for which the second cell is there.
 ABOVE_THE_DRIVER = (
     "tests/integration/catalog",
     "tests/integration/fleet",
+    "tests/integration/isolation",
     "tests/integration/lifecycle",
     "tests/integration/template",
     "tests/integration/roles/test_fleet.py",
     "tests/integration/test_checkschemas.py",
     "tests/integration/test_commands.py",
     "tests/integration/test_middleware.py",
+    "tests/integration/test_relations_across_placement.py",
     *OF_REQUESTS,
 )
 
@@ -92,7 +100,7 @@ CELLS = (
         "Django 6.1, newest psycopg",
         ((3, 13), (3, 14), (3, 12)),
         ("15", EMBEDDED),
-        (*FIRST_ONLY, *TRIED_TWICE, *OF_REQUESTS),
+        (*FIRST_ONLY, *TRIED_TWICE, *OF_KILLS, *OF_REQUESTS),
     ),
 )
 FIRST = CELLS[0]
@@ -143,7 +151,10 @@ def demo() -> int:
 def test() -> int:
     """The linters, then the suite in each cell of the matrix that this machine has; PYTEST_ARGS is passed on."""
     outcome = Outcome()
-    _lint(outcome)
+    with ThreadPoolExecutor(len(CELLS)) as pool:
+        for cell in CELLS:
+            pool.submit(_make_ahead, cell)
+        _lint(outcome)
     for cell in CELLS:
         without = () if os.environ.get("PYTEST_ARGS") else cell.left_out
         _suite(cell, _postgres_for(cell), outcome, without=without)
@@ -220,7 +231,17 @@ def mutations() -> int:
     """Take each guard out of a copy of the source, and see that a test fails; MUTATIONS may name some."""
     python = str(make_environment(FIRST.lock, _python_for(FIRST)))
     words = shlex.split(os.environ.get("MUTATIONS", ""))
-    command = [python, "-m", "tools.postgres", "--", python, "-m", "tools.mutations", *words]
+    command = [
+        python,
+        "-m",
+        "tools.postgres",
+        "--in-memory",
+        "--",
+        python,
+        "-m",
+        "tools.mutations",
+        *words,
+    ]
     return subprocess.run(command, cwd=PROJECT, check=False).returncode
 
 
@@ -362,6 +383,12 @@ def _python_for(cell: Cell) -> str:
     raise EnvironmentFailedError(f"no Python {wanted} was found, which this needs")
 
 
+def _make_ahead(cell: Cell) -> None:
+    """Make the environment of a cell beside those of the others: an installation waits more than it works."""
+    with contextlib.suppress(EnvironmentFailedError):  # Told when the cell's turn comes.
+        make_environment(cell.lock, _python_for(cell))
+
+
 def _postgres_for(cell: Cell) -> str:
     return next(each for each in cell.postgres if each == EMBEDDED or _system_postgres(each))
 
@@ -387,7 +414,17 @@ def _small_django_suite(outcome: Outcome) -> None:
     with _step(title) as clock:
         # The binaries are a package of that environment, not of the Python that runs this.
         done = subprocess.run(
-            [python, "-m", "tools.postgres", "--", python, "tools/django_suite.py", "--small"],
+            [
+                python,
+                "-m",
+                "tools.postgres",
+                "--in-memory",
+                "--",
+                python,
+                "tools/django_suite.py",
+                "--small",
+                f"--jobs={_workers()}",
+            ],
             cwd=PROJECT,
             stdout=subprocess.PIPE,
             text=True,
@@ -434,15 +471,16 @@ def _suite(
     REPORTS.mkdir(exist_ok=True)
     report = REPORTS / f"{cell.lock}-postgres-{postgres}.xml"
     report.unlink(missing_ok=True)
-    workers = min(os.cpu_count() or 1, 4)
     asked = shlex.split(environment.get("PYTEST_ARGS", ""))
     with _step(title) as clock:
         command = [
             python,
             "-m",
             "pytest",
-            f"--numprocesses={workers}",
-            "--dist=loadgroup",
+            f"--numprocesses={_workers()}",
+            # Most files have something that is made once for all their tests. (With this pytest, xdist's groups are split.)
+            "--dist=loadfile",
+            "--no-loadscope-reorder",  # It would begin with the files of most tests; `tests/conftest.py` knows the longest.
             f"--junitxml={report}",
             *(f"--ignore={path}" for path in without),
             *asked,
@@ -454,6 +492,10 @@ def _suite(
         ):  # 5: PYTEST_ARGS selected nothing here.
             failed = 1
         outcome.add(title, passed=passed, failed=failed, skipped=skipped, seconds=clock())
+
+
+def _workers() -> int:
+    return min(os.cpu_count() or 1, 4)
 
 
 def _counts(report: Path) -> tuple[int, int, int]:

@@ -26,8 +26,6 @@ from psycopg.conninfo import make_conninfo
 from tests.integration.catalog.database import Database, difference
 from tests.server import URL
 
-pytestmark = pytest.mark.xdist_group("wagtail")  # The site is made once.
-
 if django.VERSION[:2] != (5, 2) and not os.environ.get("APPSCHEMA_FULL"):
     pytest.skip("one cell of the matrix is enough: Django 5.2's", allow_module_level=True)
 BeautifulSoup = pytest.importorskip("bs4", reason="wagtail brings it").BeautifulSoup

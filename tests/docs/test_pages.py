@@ -18,8 +18,6 @@ from tests.docs.pages import (
 PAGES_WITH_BLOCKS = [page for page in all_pages() if examples_of(page, lambda _: None)]
 
 
-# One project is made for all pages, so they are one worker's.
-@pytest.mark.xdist_group("docs")
 @pytest.mark.parametrize("page", PAGES_WITH_BLOCKS, ids=name_of)
 def test_what_the_page_shows_is_true(page: Path, follow: Follow):
     project = follow(page)

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.scale import GROWTH, PARTS, ROW_LEVEL, spread, write
+from tests.server import home_of_servers
 
 ROOT = Path(__file__).parents[2]
-
-pytestmark = pytest.mark.xdist_group("benchmarks")  # Each is run once.
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +36,16 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def run(name: str, *arguments: str, report: Path) -> str:
     # A server and a process of its own: the settings of the tests are read once, with one database.
-    done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{name}", *arguments, "--report", report],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with home_of_servers(f"benchmarks-{name}") as home:
+        path = os.pathsep.join(filter(None, sys.path))
+        done = subprocess.run(
+            [sys.executable, "-m", f"benchmarks.{name}", *arguments, "--report", report],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": path, "APPSCHEMA_POSTGRES_DIR": str(home)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     assert done.returncode == 0, done.stderr
     return report.read_text()
 

@@ -28,14 +28,14 @@ from appschema.resolver import forget_names
 from appschema.testing import ensure_schema
 from tests.sample.notes.models import Note
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls(__name__)]
+pytestmark = [pytest.mark.usefixtures("committing"), pytest.mark.urls(__name__)]
 
 ONE, TWO = "one.later.test", "two.later.test"
 NAMES = {ONE: "later_one", TWO: "later_two"}
 
 
 @pytest.fixture(autouse=True)
-def schemas(transactional_db: None) -> Iterator[None]:
+def schemas(committing: None) -> Iterator[None]:
     for host, name in NAMES.items():
         ensure_schema(name, host)
         with schema_context(name):

@@ -27,7 +27,7 @@ from appschema.testing import ensure_schema
 from tests.sample.notes.models import Note
 from tests.sample.tags.models import Tag
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls(__name__)]
+pytestmark = [pytest.mark.usefixtures("committing"), pytest.mark.urls(__name__)]
 
 ONE, TWO = "one.middleware.test", "two.middleware.test"
 NAMES = {ONE: "middleware_one", TWO: "middleware_two"}
@@ -97,7 +97,7 @@ FQDN, BY_HEADER = "appschema.middleware.FqdnMiddleware", f"{__name__}.ByHeader"
 
 
 @pytest.fixture(autouse=True)
-def schemas(transactional_db: None) -> Iterator[None]:
+def schemas(committing: None) -> Iterator[None]:
     for host, name in NAMES.items():
         ensure_schema(name, host)
         with schema_context(name):

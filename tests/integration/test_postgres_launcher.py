@@ -16,7 +16,9 @@ import django
 import psycopg
 import pytest
 
-from tools.postgres import PROJECT, PostgresError, PostgresServer, default_home, find_binaries
+from tests.server import home_of_servers
+from tools import postgres
+from tools.postgres import PROJECT, PostgresError, PostgresServer, find_binaries, memory_home
 
 # Django is no part of this: once on the embedded programs and once on the system's is enough.
 pytestmark = pytest.mark.skipif(django.VERSION >= (6, 1), reason="Django's older cells run it")
@@ -25,14 +27,9 @@ SECONDS = 60
 
 
 @pytest.fixture
-def home(request) -> Iterator[Path]:
-    # Below the default home: as root, the server's user can reach nothing that pytest makes.
-    directory = default_home() / f"launcher-tests-{os.getpid()}"
-    directory.mkdir()
-    for copy in default_home().glob("embedded-postgres-*"):
-        (directory / copy.name).symlink_to(copy)
-    yield directory
-    shutil.rmtree(directory, ignore_errors=True)
+def home() -> Iterator[Path]:
+    with home_of_servers("launcher-tests") as directory:
+        yield directory
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
@@ -198,6 +195,41 @@ def test_a_throwaway_directory_whose_processes_were_killed_is_swept(home):
     assert server.directory.exists()
     with PostgresServer(home=home):
         assert not server.directory.exists()
+
+
+def test_data_in_memory_are_swept_as_those_on_a_disk_are(home, monkeypatch):
+    monkeypatch.setattr(postgres, "MEMORY", home)
+    monkeypatch.setattr(postgres, "ROOM_IN_MEMORY", 0)
+    with PostgresServer(in_memory=True) as server:
+        assert server.directory.parent == home / f"django-appschema-{os.geteuid()}"
+        with psycopg.connect(server.url):
+            pass
+    assert not server.directory.exists()
+
+
+def test_a_server_with_a_name_is_never_in_memory(home):
+    with PostgresServer("kept", home=home, in_memory=True) as server:
+        assert server.directory == home / "kept"
+
+
+@pytest.mark.parametrize("taken_by", ["a link", "a file", "another user", "too little room"])
+def test_without_a_directory_in_memory_the_disk_is_used(home, monkeypatch, taken_by):
+    monkeypatch.setattr(postgres, "MEMORY", home)
+    monkeypatch.setattr(postgres, "ROOM_IN_MEMORY", 0)
+    name = home / f"django-appschema-{os.geteuid()}"
+    match taken_by:
+        case "a link":
+            name.symlink_to(home)
+        case "a file":
+            name.touch()
+        case "another user":
+            name.mkdir()
+            user = os.geteuid()
+            monkeypatch.setattr(os, "geteuid", lambda: user + 1)
+            name.rename(home / f"django-appschema-{user + 1}")
+        case "too little room":
+            monkeypatch.setattr(postgres, "ROOM_IN_MEMORY", 1 << 60)
+    assert memory_home() is None
 
 
 def test_a_deep_directory_does_not_break_the_socket(home):

@@ -15,13 +15,13 @@ from appschema.exceptions import InvalidPublicName, NoSchemaError
 from appschema.models import PublicName, Schema
 from appschema.resolver import UNKNOWN_MAX_AGE, forget_names, is_remembered, resolve
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.usefixtures("committing")
 
 HOST = "one.resolver.test"
 
 
 @pytest.fixture(autouse=True)
-def schema(transactional_db: None) -> Iterator[Schema]:
+def schema(committing: None) -> Iterator[Schema]:
     """A registered row; nothing here needs the schema itself."""
     row = Schema.objects.create(name="resolver_one")
     PublicName.objects.create(schema=row, public_name=HOST, is_primary=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LONGEST
 from tools import bootstrap, environments, targets
 from tools.environments import PROJECT
 
@@ -154,3 +155,9 @@ def test_an_absent_python_is_one_sentence() -> None:
         "'python3.999' is absent or too old. Install Python 3.11 or newer, "
         "or run 'make PYTHON=/path/to/python3 help'."
     )
+
+
+def test_the_tests_that_are_named_for_their_length_or_left_out_are_there() -> None:
+    named = {*LONGEST, *(path for cell in targets.CELLS for path in cell.left_out)}
+    assert [path for path in named if not (PROJECT / path).exists()] == []
+    assert not targets.FIRST.left_out

@@ -198,19 +198,19 @@ class Ledger:
         return self.sets[state.applied]
 
 
-def read_ledger(using: str, names: Sequence[str] | None = None) -> Ledger:
+def read_ledger(using: str, names: Sequence[str] | None = None, *, anew: bool = False) -> Ledger:
     """Return the standing of *names* in their order, or of all schemas but those being purged.
 
-    What the ledger does not know is read from the schemas and written first. Raises
-    ``UnknownSchema`` for a name without an entry of the registry.
+    What the ledger does not know is read from the schemas and written first; with ``anew`` all is,
+    as records may have been changed behind its back. That asks each schema.
     """
     connection = connections[using]
     with schema_context(PUBLIC), as_owner():
-        found = _read(connection, names)
+        found = _read(connection, names, anew=anew)
         unknown = [name for name, has_records, _ in found if has_records]
         if unknown:
             write_entries(connection, unknown)
-            found = _read(connection, names)
+            found = _read(connection, names, anew=anew)
         standings = [Standing(name, state) for name, _, state in found]
         return Ledger(standings, _read_sets(connection, standings))
 
@@ -223,7 +223,7 @@ def write_entries(connection: BaseDatabaseWrapper, names: Sequence[str]) -> None
 
 
 def _read(
-    connection: BaseDatabaseWrapper, names: Sequence[str] | None
+    connection: BaseDatabaseWrapper, names: Sequence[str] | None, *, anew: bool = False
 ) -> list[tuple[str, bool, State | None]]:
     """Return the names, whether there are records that the ledger does not know, and the state."""
     entries, marker = table_of(LedgerEntry), quote_literal(MARKER_TABLE)
@@ -233,8 +233,9 @@ def _read(
         wanted = "SELECT * FROM unnest(%s::text[]) WITH ORDINALITY"
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT w.name, e.schema_name IS NULL AND EXISTS (SELECT FROM pg_catalog.pg_class c"
-            f" WHERE c.relnamespace = n.oid AND c.relname = {marker}), n.oid IS NULL,"
+            f"SELECT w.name, ({'true' if anew else 'e.schema_name IS NULL'}) AND EXISTS (SELECT"
+            " FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid"
+            f" AND c.relname = {marker}), n.oid IS NULL,"
             " e.applied_id, e.rows, e.drift, coalesce(e.under_way::text, '')"
             f" FROM ({wanted}) AS w (name, number)"
             " LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = w.name"
@@ -243,9 +244,13 @@ def _read(
             None if names is None else [list(names)],
         )
         return [
-            (name, is_unknown, None if is_missing or not digest else State(digest, *others))
-            for name, is_unknown, is_missing, digest, *others in cursor.fetchall()
+            (name, is_read, _state(digest, *others, is_there=is_read or not (is_missing or anew)))
+            for name, is_read, is_missing, digest, *others in cursor.fetchall()
         ]
+
+
+def _state(digest: str | None, *others: str, is_there: bool) -> State | None:
+    return State(digest, *others) if is_there and digest else None
 
 
 def _read_sets(
@@ -261,9 +266,14 @@ def _key(text: str) -> Key:
     return app, name
 
 
-def drop_unused_sets(using: str) -> None:
+def drop_unused_sets(connection: BaseDatabaseWrapper) -> None:
     """Delete the sets that no schema has any more. Nobody may be making a schema meanwhile."""
-    AppliedSet.objects.using(using).filter(entries__isnull=True).delete()
+    if is_kept(connection):
+        with schema_context(PUBLIC), as_owner(), connection.cursor() as cursor:
+            cursor.execute(
+                f"DELETE FROM {table_of(AppliedSet)} a WHERE NOT EXISTS"
+                f" (SELECT FROM {table_of(LedgerEntry)} e WHERE e.applied_id = a.digest)"
+            )
 
 
 @dataclass(frozen=True)

@@ -262,8 +262,10 @@ def _fill(track: Track, steps: list[_Step], at_end: list[str]) -> None:
         track.items += at_end
     for item in track.items:
         if isinstance(item, Again):
-            # They are rendered, and stay so: Django would render them again for each schema.
-            item.from_state.is_delayed = item.to_state.is_delayed = False
+            for state in (item.from_state, item.to_state):
+                # Rendered once, and not by several workers; Django would do it again for each schema.
+                _ = state.apps
+                state.is_delayed = False
 
 
 def _why_again(operation: Operation, sent: list[str], evaluated: list[str]) -> str | None:

@@ -236,4 +236,5 @@ def _parts(tracks: Iterable[Track]) -> list[list[Track]]:
 
 
 def _joined(statements: Iterable[str]) -> str:
-    return ";\n".join(statements)
+    # A statement may end with a comment, in which a semicolon would be lost.
+    return "\n;\n".join(statements)

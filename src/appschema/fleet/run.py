@@ -13,7 +13,7 @@ from appschema.context import schema_context
 from appschema.names import PUBLIC
 
 from .execute import make_plan
-from .ledger import forget_whether_kept
+from .ledger import drop_unused_sets, forget_whether_kept
 from .plan import Request
 from .result import Result
 from .selection import Selection, select_waves
@@ -70,6 +70,7 @@ def migrate_fleet(
         if whole:
             yield from head.migrate(migrate)
         yield from head.compile(whole=whole)
+        drop_unused_sets(connection)
     # Listed now: the registry itself may just have been made.
     yield from _by_waves(select_waves(using, selection), migrate)
 

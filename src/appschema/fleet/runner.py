@@ -42,6 +42,7 @@ class Runner:
         progress: Progress | None = None,
         sync: Any = None,
         stdout: Any = None,
+        reads_records: bool = False,
         announce: Callable[[str], None] = lambda _: None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -53,6 +54,7 @@ class Runner:
         self._progress = progress
         self._sync = sync
         self._stdout = stdout
+        self._reads_records = reads_records
         self._announce = announce
         self._tell = tell
         self._groups: dict[State, Group] = {}
@@ -75,7 +77,7 @@ class Runner:
             # What is there decides, in each schema.
             yield from self._each(names, None, self._migrate_plainly, jobs=1)
             return
-        ledger = read_ledger(self._using, names)
+        ledger = read_ledger(self._using, names, anew=self._reads_records)
         members: dict[State, list[str]] = {}
         for each in ledger.standings:
             if each.state is None:

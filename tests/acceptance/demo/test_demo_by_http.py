@@ -22,8 +22,6 @@ import pytest
 from demo import CUSTOMERS, LOGIN, MEMBER, PASSWORD
 from demo.browser import PROJECT
 
-pytestmark = pytest.mark.xdist_group("demo by HTTP")
-
 PAIRS = [("acme", "globex"), ("globex", "acme")]
 PAGES = [
     "/",

@@ -18,8 +18,6 @@ Axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
-pytestmark = pytest.mark.xdist_group("demo in a browser")
-
 PHONE, WIDE = {"width": 375, "height": 720}, {"width": 1280, "height": 800}
 PAGES = [
     "/",

@@ -188,12 +188,15 @@ def _url(name: str) -> str:
 
 @pytest.fixture
 def site(
-    tmp_path: Path, django_db_blocker: DjangoDbBlocker, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    origin: str,
+    django_db_blocker: DjangoDbBlocker,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Site]:
     name = f"appschema_fleet_{os.getpid()}_{next(NUMBERS)}"
     server = os.environ["APPSCHEMA_TEST_DATABASE_URL"]
     with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
+        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{origin}"')
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     for signal in (pre_migrate, post_migrate):

@@ -295,6 +295,7 @@ def test_a_schema_that_was_dropped_behind_our_back_is_a_failure_of_its_own(site:
     assert site.tables("public") == site.tables("acme") == set()
 
 
+@pytest.mark.parametrize("origin", ["template0"])
 def test_migrate_refuses_while_isolated_tables_stand_in_public_and_names_them(site: Site):
     thing = "class Item(models.Model):\n    labels = models.ManyToManyField('shop.Item')\n"
     site.app("shop", migration(create("Item")), models=thing)

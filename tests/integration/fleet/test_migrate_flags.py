@@ -214,6 +214,7 @@ def test_check_fails_when_only_public_has_something_to_do(shop: Site):
     shop.migrate("--check", "--schema", "acme")
 
 
+@pytest.mark.parametrize("origin", ["template0"])
 def test_check_before_the_first_migrate_fails_and_makes_nothing(site: Site):
     site.app("billing", migration(create("Plan")))
     site.place(shared=["billing"])

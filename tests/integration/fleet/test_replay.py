@@ -64,7 +64,7 @@ KINDS = {
     "delete": 'migrations.DeleteModel("Spare")',
     "create": create("Box", '("part", models.ForeignKey("shop.part", models.CASCADE))'),
     "options": 'migrations.AlterModelOptions("thing", {"permissions": [("use", "Can use"), ("lend", "Can lend")]})',
-    "sql": 'migrations.RunSQL(["UPDATE shop_thing SET title = \'x%\'", ("UPDATE shop_thing SET title = title || %s", ["y%\'"])], \'\')',
+    "sql": 'migrations.RunSQL(["UPDATE shop_thing SET title = \'x%\' -- ; not its end", ("UPDATE shop_thing SET title = title || %s", ["y%\'"])], \'\')',
     "sql-function": "migrations.RunSQL('CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql AS $$ SELECT 2 * n $$;"
     " CREATE VIEW things AS SELECT id, twice(number) AS n FROM shop_thing', '')",
     "python": "migrations.RunPython(functions.number_things, functions.unnumber_things)",

@@ -30,8 +30,13 @@ def small_server() -> Iterator[str]:
     settings = {"max_locks_per_transaction": str(LOCKS), "max_connections": str(CONNECTIONS)}
     settings |= {"superuser_reserved_connections": "0", "max_wal_senders": "0"}
     settings |= {"autovacuum_max_workers": "1", "max_worker_processes": "1"}
-    with PostgresServer(settings=settings) as server:
+    with PostgresServer(settings=settings, in_memory=True) as server:
         yield server.url
+
+
+@pytest.fixture
+def origin() -> str:
+    return "template0"
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import psycopg
@@ -33,9 +33,14 @@ def superuser(database: str = "") -> psycopg.Connection:
     return psycopg.connect(url, autocommit=True)
 
 
+# The one to the fleet's database, which some thousand statements go over.
+_kept: dict[str, psycopg.Connection] = {}
+
+
 def run(sql: str, database: str = DATABASE) -> list[Any]:
     """Run SQL as the superuser, over a connection that knows nothing of schemas."""
-    with superuser(database) as plain:
+    kept = _kept.get(database)
+    with nullcontext(kept) if kept else superuser(database) as plain:
         cursor = plain.execute(sql)
         return cursor.fetchall() if cursor.description else []
 
@@ -101,7 +106,9 @@ def fleet(django_db_blocker: Any) -> Iterator[None]:
                 for name in ("public", *SCHEMAS):
                     cursor.execute(PLACES.format(name))
                 cursor.execute(WHEREAMI)
-        yield
+        with superuser(DATABASE) as _kept[DATABASE]:
+            yield
+        del _kept[DATABASE]
 
 
 @pytest.fixture
@@ -114,11 +121,10 @@ def in_fleet(fleet: None, django_db_blocker: Any) -> Iterator[None]:
 @pytest.fixture
 def sealed(in_fleet: None) -> Iterator[None]:
     """No role may read ``place``; the owner of the tables may."""
-    for name in (*SCHEMAS, "public"):
-        run(f"REVOKE SELECT ON {name}.place FROM {role(name)}")
+    names = (*SCHEMAS, "public")
+    run("; ".join(f"REVOKE SELECT ON {name}.place FROM {role(name)}" for name in names))
     yield
-    for name in (*SCHEMAS, "public"):
-        run(f"GRANT SELECT ON {name}.place TO {role(name)}")
+    run("; ".join(f"GRANT SELECT ON {name}.place TO {role(name)}" for name in names))
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ MORE = {"acme-old": "routing_one", "www.acme.test": "routing_one", "old.acme.tes
 
 
 @pytest.fixture
-def schemas(transactional_db: None) -> Iterator[None]:
+def schemas(committing: None) -> Iterator[None]:
     for public_name, name in SCHEMAS.items():
         ensure_schema(name, public_name)
     with schema_context("public"):

@@ -14,7 +14,7 @@ from appschema.middleware import ChainMiddleware, SchemaMiddleware
 from appschema.resolver import forget_names
 from tests.integration.routing.handlers import Ask, wsgi
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.usefixtures("committing")
 
 
 WAYS = [

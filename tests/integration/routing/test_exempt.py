@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from appschema import current_schema
 from tests.integration.routing.handlers import Ask
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.usefixtures("committing")
 
 
 HOSTS = ["acme", "unknown.test", "10.0.0.7", "[::1]:8000", "example.com"]

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.integration.routing.handlers import Ask, asgi
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.usefixtures("committing")
 
 
 @pytest.fixture(autouse=True)

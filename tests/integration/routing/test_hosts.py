@@ -16,7 +16,7 @@ from appschema.middleware import FqdnMiddleware, SubdomainMiddleware
 from appschema.models import PublicName, Schema
 from tests.integration.routing.handlers import Ask
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.usefixtures("committing")
 
 
 SUBDOMAIN = "appschema.middleware.SubdomainMiddleware"

@@ -20,7 +20,7 @@ from tests.integration.routing import site
 from tests.integration.routing.handlers import Ask, asgi_later, wsgi
 from tests.integration.routing.public_site import urlpatterns as public_urls
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.usefixtures("committing")
 
 
 PUBLIC_SITE = "tests.integration.routing.public_site"

@@ -12,7 +12,7 @@ from appschema.resolver import forget_names
 from tests.integration.routing.conftest import make_primary
 from tests.integration.routing.handlers import Answer, Ask, wsgi
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.usefixtures("committing")
 
 
 OURS = "appschema.middleware."

@@ -289,6 +289,8 @@ class Command(DjangoMigrate):
             progress=progress,
             sync=self.sync_apps,
             stdout=self.stdout,
+            # Who names schemas may have mended them by hand.
+            reads_records=not selection.is_whole,
             announce=self._announce if isinstance(teller, Lines) else lambda _: None,
             tell=teller.say if self.verbosity > 1 else lambda _: None,
         )
