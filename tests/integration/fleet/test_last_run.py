@@ -116,5 +116,7 @@ def test_the_last_ten_are_kept(shop: Site):
 def test_before_the_first_run_there_is_none(site: Site):
     site.app("shop", migration(create("Item")))
     site.place()
+    site.rows("DROP SCHEMA public CASCADE")
+    site.rows("CREATE SCHEMA public")
     with pytest.raises(CommandError, match=r"knows of no run of 'manage\.py migrate'\. Run it, or"):
         lastrun()

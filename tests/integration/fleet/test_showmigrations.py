@@ -139,6 +139,8 @@ def test_all_goes_with_neither_plan_nor_a_wrong_app(shop: Site):
 def test_before_the_first_migrate_it_says_what_to_do(site: Site):
     site.app("shop", migration(create("Item")))
     site.place()
+    site.rows("DROP SCHEMA public CASCADE")
+    site.rows("CREATE SCHEMA public")
     with pytest.raises(MigrationError, match=r"Run 'manage\.py migrate --shared'\.$"):
         call("showmigrations", "--all")
 
