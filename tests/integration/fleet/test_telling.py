@@ -197,7 +197,11 @@ def test_check_ends_with_1_as_long_as_anything_is_to_be_done_anywhere(shop: Site
 def wait_for_waiting(shop: Site, number: int) -> None:
     """Wait until so many schemas are under way, and wait for the test's lock."""
     deadline = time.monotonic() + 60
-    asked = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {LOCK} AND NOT granted"
+    # The server's other databases are those of other tests.
+    asked = (
+        f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {LOCK} AND NOT granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
     while shop.rows(asked) != [(number,)]:
         assert time.monotonic() < deadline
 
@@ -218,7 +222,7 @@ def test_a_signal_lets_what_is_under_way_be_finished_and_begins_nothing_else(
                 process.wait(0.2)
             holder.rollback()
             out, err = process.communicate(timeout=60)
-    assert process.returncode == 128 + number
+    assert process.returncode == 128 + number, err
     *each, last = in_json(out)
     assert last["summary"] == {"migrated": 3, "up to date": 1, "failed": 0, "not begun": 2}
     done = {one["schema"] for one in each if one["status"] == "migrated"}
