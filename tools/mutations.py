@@ -21,6 +21,7 @@ SOURCE = PROJECT / "src" / "appschema"
 BACKEND = "tests/integration/backend"
 ISOLATION = "tests/integration/isolation"
 LIFECYCLE = "tests/integration/lifecycle"
+FLEET = "tests/integration/fleet"
 
 
 @dataclass(frozen=True)
@@ -402,6 +403,77 @@ MUTATIONS = (
         "len(self.touched_schemas) > self.budget",
         "False",
         f"{BACKEND}/test_memory_of_connections.py",
+    ),
+    # The fleet: what is done in one schema is done in all, or told.
+    Mutation(
+        "a schema that comes out otherwise is rolled back",
+        "fleet/replay.py",
+        "if self.verifies and not self.accepts_drift and self.recording.touched:",
+        "if False:",
+        f"{FLEET}/test_replay.py",
+    ),
+    Mutation(
+        "records that the ledger has wrong are noticed",
+        "fleet/replay.py",
+        "IS DISTINCT FROM {quote_literal(wanted)} THEN",
+        "IS DISTINCT FROM {found} THEN",
+        f"{FLEET}/test_replay.py",
+    ),
+    Mutation(
+        "a table that a schema lacks is not changed in public",
+        "fleet/direct.py",
+        "recording.needs = named_tables(recording.texts(), before)",
+        "recording.needs = ()",
+        f"{FLEET}/test_replay.py",
+    ),
+    Mutation(
+        "a callable default is evaluated for each schema",
+        "fleet/recording.py",
+        "or (callable(field.default) and field.default not in _CONSTANT)",
+        "or False",
+        f"{FLEET}/test_replay.py",
+    ),
+    Mutation(
+        "a router is asked in each schema",
+        "fleet/group.py",
+        "if not self._is_routed_alike(schema_name):",
+        "if False:",
+        f"{FLEET}/test_replay.py",
+    ),
+    Mutation(
+        "what is resumed is not done twice",
+        "fleet/unfinished.py",
+        "if self._number <= self._done:",
+        "if False:",
+        f"{FLEET}/test_surviving.py",
+    ),
+    Mutation(
+        "half an index is made anew",
+        "fleet/unfinished.py",
+        "if is_valid is False:",
+        "if False:",
+        f"{FLEET}/test_surviving.py",
+    ),
+    Mutation(
+        "an entry is of the schema that has the name now",
+        "fleet/ledger.py",
+        "ON e.schema_name = w.name AND e.schema_oid = n.oid",
+        "ON e.schema_name = w.name",
+        f"{FLEET}/test_surviving.py",
+    ),
+    Mutation(
+        "what content types in migrations remember is keyed by schema",
+        "isolation/memory.py",
+        "        self._cache = SchemaKeyedDict()\n",
+        "",
+        f"{FLEET}/test_replay.py",
+    ),
+    Mutation(
+        "a path that a migration leaves behind ends with it",
+        "fleet/records.py",
+        "        end_users_path(self.connection)\n",
+        "",
+        f"{FLEET}/test_difficult_migrations.py",
     ),
 )
 

@@ -14,7 +14,7 @@ from appschema.backends.connection import send_bare
 from appschema.exceptions import MigrationError, SchemaBusy
 from appschema.fleet import replay, runner, unfinished
 from appschema.fleet.ledger import read_ledger
-from appschema.models import LedgerEntry
+from appschema.models import AppliedSet, LedgerEntry
 from tests.integration.fleet.conftest import Site, create, migration
 
 NAMES = ("acme", "globex", "initech")
@@ -178,7 +178,10 @@ def test_a_signal_lets_what_is_under_way_be_finished(shop: Site, monkeypatch: py
 def test_what_the_ledger_does_not_know_is_read_from_the_schema(shop: Site):
     known = read_ledger("default", NAMES)
     LedgerEntry.objects.filter(schema_name="acme").delete()
-    LedgerEntry.objects.filter(schema_name="globex").update(schema_oid=1)
+    AppliedSet.objects.create(digest="0" * 64, migrations=[])
+    # Of a schema of this name that is there no more.
+    globex = LedgerEntry.objects.filter(schema_name="globex")
+    globex.update(schema_oid=1, applied_id="0" * 64)
     shop.add("shop", "0002_next", migration(ADD_INDEX, depends=FIRST))
     found = read_ledger("default", NAMES)
     assert [each.state.applied for each in found.standings] == [
