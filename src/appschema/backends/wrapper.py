@@ -43,6 +43,9 @@ class DatabaseWrapperMixin(_Base):
     runs_query = False
     """Set while a query is compiled to be run, and not only to be shown (see ``compiler``)."""
 
+    beside: Any = None
+    """A session that is open beside this one for the locks of ``fleet.turn``, if one is."""
+
     # Django connects through this name, and takes the classes of errors from it.
     Database = SimpleNamespace(**{**vars(psycopg), "connect": Connection.connect})  # type: ignore[assignment]
 

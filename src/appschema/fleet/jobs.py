@@ -14,15 +14,23 @@ MOST = 4
 _FREE = """
     SELECT current_setting('max_connections')::int
          - current_setting('superuser_reserved_connections')::int
-         - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend')
+         - (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE backend_type = 'client backend'),
+           pg_catalog.pg_backend_pid()
 """
 
 
 def default_jobs(connection: BaseDatabaseWrapper) -> int:
-    """Return a number of workers that leaves the site most of the connections that are free."""
+    """Return a number of workers that leaves the site most of the connections that are free.
+
+    Through a pooler it is one: how many sessions there are to be had is not known, and who waits for
+    the last one may wait for himself.
+    """
     with as_owner(), connection.cursor() as cursor:
         cursor.execute(_FREE)
-        (free,) = cursor.fetchone()
+        free, session = cursor.fetchone()
+    opened: Any = connection.connection
+    if opened.info.backend_pid != session:
+        return 1
     pool: Any = connection.settings_dict["OPTIONS"].get("pool")
     size: Any = pool.get("max_size") or pool.get("min_size", 4) if isinstance(pool, dict) else None
     # One of the pool's is the command's own.

@@ -35,8 +35,6 @@ def taking_turns(
         yield
         return
     with session_beside(connection) as other:
-        # It is idle meanwhile, which may take longer than the server lets idlers.
-        other.execute("SET LOCAL idle_in_transaction_session_timeout TO 0")
         row = other.execute(f"SELECT pg_try_advisory_xact_lock({_TURN})").fetchone()
         if row is not None and not row[0]:
             if not waits:
@@ -54,10 +52,24 @@ def taking_turns(
 
 @contextmanager
 def session_beside(connection: BaseDatabaseWrapper) -> Iterator[psycopg.Connection[Any]]:
-    """Open another session to the same database, in a transaction that is rolled back at the end."""
+    """Open another session to the same database, in a transaction that is rolled back at the end.
+
+    Inside another such block it is the same session, in a savepoint: a pooler may have few to give.
+    """
+    wrapper: Any = connection
+    if wrapper.beside is not None:
+        with wrapper.beside.transaction(force_rollback=True):
+            yield wrapper.beside
+        return
     params = connection.get_connection_params()
     params = {name: value for name, value in params.items() if name != "cursor_factory"}
     params |= {"autocommit": False, "prepare_threshold": None, "context": None}
     with psycopg.connect(**params) as other:
-        yield other
+        # It is idle meanwhile, which may take longer than the server lets idlers. And it begins.
+        other.execute("SET LOCAL idle_in_transaction_session_timeout TO 0")
+        wrapper.beside = other
+        try:
+            yield other
+        finally:
+            wrapper.beside = None
         other.rollback()

@@ -30,8 +30,6 @@ from .questions import Answer, ask
 _MIGRATE = 7_310_577_331_450_001
 _REFILL = 7_310_577_331_450_002
 _SHORTLY = "1s"
-# A session that only holds a lock is idle for longer than the server may let idlers.
-_IDLE_LONG = "SET LOCAL idle_in_transaction_session_timeout TO 0"
 
 
 @contextmanager
@@ -103,7 +101,6 @@ def refilling_alone(connection: BaseDatabaseWrapper) -> Iterator[bool]:
         yield is_alone
         return
     with session_beside(connection) as other:
-        other.execute(_IDLE_LONG)
         row = other.execute(question).fetchone()
         yield bool(row and row[0])
         # If it was lost, so was the lock.
@@ -114,12 +111,13 @@ def _take(other: psycopg.Connection[Any]) -> None:
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            other.execute(
-                f"{_IDLE_LONG}; SET LOCAL lock_timeout TO '{_SHORTLY}';"
-                f" SELECT pg_advisory_xact_lock({_MIGRATE})"
-            )
+            # A savepoint: other locks of the same transaction are kept.
+            with other.transaction():
+                other.execute(
+                    f"SET LOCAL lock_timeout TO '{_SHORTLY}';"
+                    f" SELECT pg_advisory_xact_lock({_MIGRATE})"
+                )
         except psycopg.errors.LockNotAvailable as error:
-            other.rollback()
             if time.monotonic() > deadline:
                 raise SchemaBusy(
                     f"For {PATIENCE:.0f} seconds there were open transactions that have made schemas,"
