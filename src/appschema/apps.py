@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from django.apps import AppConfig
 
 
@@ -12,18 +14,26 @@ class AppschemaConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks, resolver  # noqa: F401 - both register themselves
-        from .backends import compiler
-        from .fleet import records
-        from .isolation import crossing, memory, references, sessions, signing, storage
+        from .isolation import memory, sessions, signing, storage
         from .router import install
 
-        records.place_records()
-        records.note_records()
+        _extend_django()
         memory.key_by_schema()
-        crossing.guard_crossing()
-        compiler.guard_raw_queries()
-        references.guide_deletion()
         signing.sign_by_schema()
         sessions.bind_sessions()
         storage.bind_file_names()
         install()
+
+
+@cache
+def _extend_django() -> None:
+    """Put ours around methods of Django's, once: it calls ``ready`` again when a test installs other apps."""
+    from .backends import compiler
+    from .fleet import records
+    from .isolation import crossing, references
+
+    records.place_records()
+    records.note_records()
+    crossing.guard_crossing()
+    compiler.guard_raw_queries()
+    references.guide_deletion()

@@ -200,6 +200,10 @@ def test_public_holds_the_registry_and_none_of_wagtails_tables(site: Site) -> No
         "appschema_retiredname",
         "appschema_template",
         "appschema_spare",
+        "appschema_appliedset",
+        "appschema_ledgerentry",
+        "appschema_fleetrun",
+        "appschema_fleetresult",
         "django_migrations",
     }
     assert site.column("SELECT app FROM public.django_migrations") == {"appschema"}

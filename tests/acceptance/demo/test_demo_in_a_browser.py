@@ -347,6 +347,7 @@ def test_every_accent_has_contrast_in_light_and_in_dark(demo, desk):
 
 def test_nothing_scrolls_sideways_on_a_phone(demo, desk):
     def too_wide(page: "Page") -> list[str]:
+        page.wait_for_load_state()
         width = page.evaluate("document.documentElement.scrollWidth")
         return [f"{page.url}: {width}"] if width > PHONE["width"] else []
 
