@@ -65,6 +65,14 @@ FIRST_ONLY = (
 OF_KILLS = (
     "tests/integration/lifecycle/test_killed.py",
     "tests/integration/template/test_killed_while_making.py",
+    "tests/integration/fleet/test_kills.py",
+)
+# What asks the fleet's own tables, and tells of them in processes of its own.
+OF_TELLING = (
+    "tests/integration/fleet/test_diffschemas.py",
+    "tests/integration/fleet/test_last_run.py",
+    "tests/integration/fleet/test_showmigrations.py",
+    "tests/integration/fleet/test_telling.py",
 )
 # What knows nothing of psycopg's insides, for which the second cell is there.
 ABOVE_THE_DRIVER = (
@@ -100,7 +108,7 @@ CELLS = (
         "Django 6.1, newest psycopg",
         ((3, 13), (3, 14), (3, 12)),
         ("15", EMBEDDED),
-        (*FIRST_ONLY, *TRIED_TWICE, *OF_KILLS, *OF_REQUESTS),
+        (*FIRST_ONLY, *TRIED_TWICE, *OF_KILLS, *OF_REQUESTS, *OF_TELLING),
     ),
 )
 FIRST = CELLS[0]
