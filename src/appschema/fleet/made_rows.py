@@ -7,6 +7,7 @@ SQL, for all models at once. Receivers of other packages run in each schema.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,10 @@ RENAMES = frozenset(
 """The receivers of pre_migrate that put operations into the plan of the first schema."""
 
 
+# A row of VALUES without its number, which tells the order.
+_NUMBERED = re.compile(r"\(\d+, ('.*?')\)(?=, \(\d+, '|\) AS w )", re.DOTALL)
+
+
 @dataclass(frozen=True)
 class MadeRows:
     """What a schema's models want, as statements that make what is missing."""
@@ -41,8 +46,10 @@ class MadeRows:
 
     @property
     def digest(self) -> str:
-        """A text that is the same for the same rows."""
-        return hashlib.sha256("\n".join(self.statements).encode()).hexdigest()
+        """A text that is the same for the same rows, in whatever order their models are known."""
+        words = sorted(_NUMBERED.findall("\n".join(self.statements)))
+        words += [each for each in self.statements if " AS w " not in each]
+        return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
     @property
     def sql(self) -> str:

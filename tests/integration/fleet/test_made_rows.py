@@ -50,3 +50,22 @@ def test_a_new_schema_has_an_entry_that_says_all_is_there(shop: Site):
     assert LedgerEntry.objects.count() == 3
     assert len(entries) == 1
     assert "4 up to date." in shop.migrate()
+
+
+def test_after_a_migration_nothing_is_left_to_be_made(shop: Site):
+    shop.add(
+        "shop",
+        "0002_next",
+        migration(create("Box"), create("Apple"), depends=[("shop", "0001_first")]),
+    )
+    shop.app(
+        "shop",
+        migration(create("Thing")),
+        migration(create("Box"), create("Apple"), depends=[("shop", "0001_first")]),
+        models=MODEL.format(permissions="")
+        + "class Apple(models.Model):\n    title = models.TextField(default='')\n"
+        + "class Box(models.Model):\n    title = models.TextField(default='')\n",
+    )
+    shop.place(also=CONTRIB, APPSCHEMA_TEMPLATE="appschema_template")
+    assert "globex: 1 migration, replayed" in shop.migrate()
+    assert "4 up to date." in shop.migrate()
