@@ -51,11 +51,6 @@ class MadeRows:
         words += [each for each in self.statements if " AS w " not in each]
         return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
-    @property
-    def sql(self) -> str:
-        """The statements as one text, whose tables are found by the search path."""
-        return ";\n".join(self.statements)
-
 
 def find_made_rows(apps: Any, placement: Placement, using: str) -> MadeRows:
     """Return the rows that Django would make in the current schema for the models of *apps*.

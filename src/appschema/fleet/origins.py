@@ -15,10 +15,10 @@ from psycopg import errors
 
 from appschema.context import as_owner, schema_context
 from appschema.models import Spare, Template
-from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier
+from appschema.names import PUBLIC, quote_identifier
 from appschema.roles.database import DatabaseRoles
 
-from .ledger import drop_entry
+from .ledger import digest_sql, drop_entry
 
 
 @dataclass(frozen=True)
@@ -31,19 +31,19 @@ class Digests:
 
 def read_digests(using: str, schema_name: str) -> Digests | None:
     """Return the digests of *schema_name* and of public; None if there is no such schema."""
-    row = _ask(f"SELECT {_digest(schema_name)}, {_digest(PUBLIC)}", using, _savepoint(using))
+    row = _ask(f"SELECT {digest_sql(schema_name)}, {digest_sql(PUBLIC)}", using, _savepoint(using))
     return row and Digests(*row)
 
 
 def read_each_digest(using: str, *schema_names: str) -> list[str] | None:
     """Return the digest of each schema; None if there is one no more, and a transaction is spoilt."""
-    row = _ask(f"SELECT {', '.join(map(_digest, schema_names))}", using, nullcontext())
+    row = _ask(f"SELECT {', '.join(map(digest_sql, schema_names))}", using, nullcontext())
     return row and list(row)
 
 
 def read_own_digest(schema_name: str, *, using: str) -> str | None:
     """Return the digest of *schema_name*; None if there is no such schema."""
-    row = _ask(f"SELECT {_digest(schema_name)}", using, _savepoint(using))
+    row = _ask(f"SELECT {digest_sql(schema_name)}", using, _savepoint(using))
     return row and str(row[0])
 
 
@@ -114,11 +114,3 @@ def _ask(sql: str, using: str, savepoint: AbstractContextManager[None]) -> Any:
         if isinstance(error.__cause__, errors.UndefinedTable | errors.InvalidSchemaName):
             return None
         raise
-
-
-def _digest(schema_name: str) -> str:
-    table = f"{quote_identifier(schema_name)}.{quote_identifier(MARKER_TABLE)}"
-    listed = "string_agg(app || '.' || name, E'\\n' ORDER BY app COLLATE \"C\", name COLLATE \"C\")"
-    return (
-        f"(SELECT encode(sha256(convert_to(coalesce({listed}, ''), 'UTF8')), 'hex') FROM {table})"
-    )

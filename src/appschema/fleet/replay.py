@@ -23,10 +23,10 @@ from appschema.catalog import fingerprint_sql, read_fingerprint
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import SchemaDrifts
 from appschema.models import LedgerEntry
-from appschema.names import PUBLIC, quote_identifier, quote_literal
+from appschema.names import quote_literal
 from appschema.router import reaching_shared_tables
 
-from .ledger import entry_sql, held
+from .ledger import entry_sql, held, table_of
 from .made_rows import MadeRows
 from .recording import FIRE_PENDING, Again, Recording, Track, records_sql
 from .touched import accept_drift_sql
@@ -107,16 +107,13 @@ class Replay:
 
     def _check(self, schema_name: str) -> str:
         """Return a statement that fails if the schema is not what the first one is."""
-        entries = f"{PUBLIC}.{quote_identifier(LedgerEntry._meta.db_table)}"
-        tests = [
-            (
-                f"(SELECT applied_id FROM {entries} WHERE schema_name = {quote_literal(schema_name)})",
-                self.recording.digest,
-                RECORDS_DIFFER,
-            )
-        ]
-        found = fingerprint_sql(schema_name, self.recording.touched)
+        found = (
+            f"(SELECT applied_id FROM {table_of(LedgerEntry)}"
+            f" WHERE schema_name = {quote_literal(schema_name)})"
+        )
+        tests = [(found, self.recording.digest, RECORDS_DIFFER)]
         if self.verifies and not self.accepts_drift and self.recording.touched:
+            found = fingerprint_sql(schema_name, self.recording.touched)
             tests.append((found, self.recording.fingerprint.hash, DRIFTS))
         body = " ".join(
             f"IF {found} IS DISTINCT FROM {quote_literal(wanted)} THEN"

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from .history import describe_error
 from .ledger import Falsehood
 from .plan import SchemaPlan
-from .result import NOT_BEGUN, UP_TO_DATE, Result
+from .result import NOT_BEGUN, REPLAYED, UP_TO_DATE, Result
 
 Write = Callable[[str], Any]
 
@@ -49,7 +49,7 @@ class Lines:
         if result.error is not None:
             self._write_error(f"\nFailed in {result.schema_name}: {describe_error(result.error)}")
         elif (
-            (self._verbosity >= 1 and result.how.startswith("replayed"))
+            (self._verbosity >= 1 and result.how == REPLAYED)
             or self._verbosity > 1
             or (self._verbosity == 1 and ":" in result.how)
         ):

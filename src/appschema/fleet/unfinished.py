@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from django.contrib.postgres.operations import NotInTransactionMixin
@@ -61,7 +61,9 @@ class Unfinished:
         self._number += 1
         if self._number <= self._done:
             return
-        watching = self._repairing() if self._is_resumed else nullcontext()
+        # What was interrupted is done again: an index that was made, half made or dropped.
+        repairing = self._connection.execute_wrapper(self._repair)
+        watching = repairing if self._is_resumed else nullcontext()
         with _transaction_of(operation, self._connection.alias), watching:
             act()
             while editor.deferred_sql:
@@ -74,12 +76,6 @@ class Unfinished:
         with schema_context(PUBLIC):
             entries = LedgerEntry.objects.using(self._connection.alias)
             entries.filter(schema_name=self._schema_name).update(under_way=value)
-
-    @contextmanager
-    def _repairing(self) -> Iterator[None]:
-        """Let what was interrupted be done again: an index that was made, half made or dropped."""
-        with self._connection.execute_wrapper(self._repair):
-            yield
 
     def _repair(self, execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
         found = _INDEX.match(sql) if isinstance(sql, str) else None
