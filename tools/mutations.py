@@ -422,7 +422,7 @@ MUTATIONS = (
     Mutation(
         "a table that a schema lacks is not changed in public",
         "fleet/direct.py",
-        "recording.needs = named_tables(recording.texts(), before)",
+        "recording.needs = named_tables(recording.texts(), tables)",
         "recording.needs = ()",
         f"{FLEET}/test_replay.py",
     ),

@@ -7,7 +7,7 @@ Migrations with ``atomic = False`` stand between transactions.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -18,7 +18,6 @@ from django.db.migrations import Migration
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.recorder import MigrationRecorder
-from django.db.models.signals import post_migrate, pre_migrate
 
 from appschema.catalog import read_fingerprint
 from appschema.context import as_owner, schema_context
@@ -27,7 +26,7 @@ from appschema.patience import waiting_at_most
 from appschema.placement import Placement
 from appschema.router import noting_questions, reaching_shared_tables
 
-from .execute import render_real_apps
+from .execute import Send, run_plan
 from .executor import PlacedExecutor, Progress
 from .ledger import digest_sql, held, note_drift, write_entry
 from .made_rows import MadeRows, find_made_rows
@@ -35,8 +34,6 @@ from .plan import Request, SchemaPlan
 from .recording import Recorder, Recording
 from .touched import named_tables, table_names, touched_relations
 from .unfinished import Unfinished
-
-Send = Callable[..., None]
 
 
 class DirectExecutor(PlacedExecutor):
@@ -196,8 +193,8 @@ def run_directly(
 ) -> tuple[Recording, MadeRows]:
     """Run *plan* in the executor's schema, and return the recording and the rows that are made.
 
-    ``send`` sends pre_migrate and post_migrate. The outcome is to be that of *like*. Raises what goes wrong; what is not committed by a
-    migration with ``atomic = False`` is rolled back.
+    ``send`` sends pre_migrate and post_migrate. The outcome is to be that of *like*. Raises what goes
+    wrong; what is not committed by a migration with ``atomic = False`` is rolled back.
     """
     connection, name = executor.connection, executor.schema_name
     with (
@@ -207,22 +204,11 @@ def run_directly(
         noting_questions() as asked,
         executor.in_transactions(),
     ):
-        before = table_names(connection, name)
-        state = executor.applied_state()
-        apps_before = state.apps
-        send(pre_migrate, apps=apps_before)
-        state = executor.migrate(
-            list(plan.targets),
-            plan=[*plan.steps, *plan.beside],
-            state=state.clone(),
-            fake=request.fake,
-            fake_initial=request.fake_initial,
-        )
-        render_real_apps(state)
-        send(post_migrate, apps=state.apps)
-        rows = executor.finish(state.apps, like)
+        tables = table_names(connection, name)
+        apps_before, apps_after = run_plan(executor, request, plan, send)
+        rows = executor.finish(apps_after, like)
         recording = executor.tape.recording
         recording.asked = list(asked)
-        recording.needs = named_tables(recording.texts(), before)
-        recording.apps_before, recording.apps_after = apps_before, state.apps
+        recording.needs = named_tables(recording.texts(), tables)
+        recording.apps_before, recording.apps_after = apps_before, apps_after
         return recording, rows

@@ -24,6 +24,7 @@ from .records import public_records
 from .result import Result
 
 Sync = Callable[[BaseDatabaseWrapper, set[str]], None]
+Send = Callable[..., None]
 
 
 def make_plan(connection: BaseDatabaseWrapper, request: Request, schema_name: str) -> SchemaPlan:
@@ -80,30 +81,46 @@ def _run(
         stdout=stdout,
         plan=steps,
     )
+    run_plan(executor, request, plan, send, sync)
+    return Result(plan.schema_name, tuple(str(migration) for migration, _ in steps))
+
+
+def run_plan(
+    executor: PlacedExecutor,
+    request: Request,
+    plan: SchemaPlan,
+    send: Send,
+    sync: Sync | None = None,
+) -> tuple[Any, Any]:
+    """Run *plan* in the executor's schema, which is active, and return the models before and after.
+
+    ``send`` sends pre_migrate and post_migrate.
+    """
     # Python in migrations and receivers may ask for rows of shared models: of permissions, say.
     with reaching_shared_tables():
         with executor.placed_states():
             state = executor.applied_state()
-            send(pre_migrate, apps=state.apps)
+            before = state.apps
+            send(pre_migrate, apps=before)
             if request.run_syncdb and sync:
                 to_sync = executor.unmigrated_here
                 if request.app_label:
                     to_sync = to_sync & {request.app_label}
                 if to_sync:
-                    sync(connection, to_sync)
+                    sync(executor.connection, to_sync)
             state = executor.migrate(
                 list(plan.targets),
-                plan=[*steps, *plan.beside],
+                plan=[*plan.steps, *plan.beside],
                 state=state.clone(),
                 fake=request.fake,
                 fake_initial=request.fake_initial,
             )
-        render_real_apps(state)
+        _render_real_apps(state)
         send(post_migrate, apps=state.apps)
-    return Result(plan.schema_name, tuple(str(migration) for migration, _ in steps))
+    return before, state.apps
 
 
-def render_real_apps(state: ProjectState) -> None:
+def _render_real_apps(state: ProjectState) -> None:
     """Render the models of apps without migrations again, now with their relations."""
     state.clear_delayed_apps_cache()
     rendered = state.apps

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -66,7 +65,6 @@ class Group:
         self._known = KnownRecords(records, shared)
         self._shared = shared
         self._placement = get_placement()
-        self._replay: Replay | None = None
         self._recording: Recording | None = None
         self._rows: MadeRows | None = None
         self.notes: list[str] = []
@@ -74,13 +72,13 @@ class Group:
 
     def plan(self, schema_name: str) -> SchemaPlan:
         """Return what is to be done, for any of the schemas. Asks no database."""
-        executor = self._planner(schema_name)
-        executor.loader.check_consistent_history(self._known)  # type: ignore[arg-type]
-        return plan_schema(executor, self._request, schema_name, self._placement, self._shared)
+        return self._plan(schema_name, self._loader())
 
-    def _planner(self, schema_name: str) -> PlacedExecutor:
+    def _plan(self, schema_name: str, loader: MigrationLoader) -> SchemaPlan:
+        loader.check_consistent_history(self._known)  # type: ignore[arg-type]
         connection = connections[self._using]
-        return PlacedExecutor(connection, self._placement, schema_name, loader=self._loader())
+        executor = PlacedExecutor(connection, self._placement, schema_name, loader=loader)
+        return plan_schema(executor, self._request, schema_name, self._placement, self._shared)
 
     def _loader(self) -> MigrationLoader:
         # Each run mutates the migrations that it plans.
@@ -88,8 +86,9 @@ class Group:
 
     def find_work(self, schema_name: str) -> Work:
         """Return what is to be done in the schemas of this state."""
-        plan = self.plan(schema_name)
-        squashed = find_squashed(self._loader(), self._placement, self._records)
+        loader = self._loader()
+        plan = self._plan(schema_name, loader)
+        squashed = find_squashed(loader, self._placement, self._records)
         if plan.steps or squashed or self.state.under_way:
             return Work(plan, is_structural=True)
         if self._request.app_label is None and not self._request.fake:
@@ -105,17 +104,15 @@ class Group:
 
     def run_first(self, schema_name: str, *, progress: Progress | None, stdout: Any) -> Result:
         """Migrate a schema through Django, and record it. Raises what goes wrong."""
-        began = time.monotonic()
         recording, self._rows = self._run_directly(schema_name, progress=progress, stdout=stdout)
         self._recording = recording
         self.notes = [
             f"{track.migration}: {reason}" for track in recording.tracks for reason in track.reasons
         ]
-        return Result(schema_name, recording.names, seconds=time.monotonic() - began, how=DJANGO)
+        return Result(schema_name, recording.names, how=DJANGO)
 
     def follow(self, schema_name: str) -> Result:
         """Migrate a schema as the first was. Raises what goes wrong."""
-        began = time.monotonic()
         assert self._recording is not None
         how = REPLAYED
         if not self._is_routed_alike(schema_name):
@@ -129,18 +126,16 @@ class Group:
                 if sqlstate(error) in PASSING | FINAL:
                     raise
                 how = self._go_alone(schema_name, f"what was recorded fails in it: {error}")
-        return Result(schema_name, self._recording.names, seconds=time.monotonic() - began, how=how)
+        return Result(schema_name, self._recording.names, how=how)
 
     def run_alone(self, schema_name: str) -> Result:
         """Migrate a schema through Django, for itself only. Raises what goes wrong."""
-        began = time.monotonic()
         recording, _ = self._run_directly(schema_name)
         how = f"{DJANGO}: a run before was interrupted, or its state had changed"
-        return Result(schema_name, recording.names, seconds=time.monotonic() - began, how=how)
+        return Result(schema_name, recording.names, how=how)
 
     def make_rows(self, schema_name: str) -> Result:
         """Make rows that are missing, where there are no migrations to run."""
-        began = time.monotonic()
         assert self._rows is not None
         Replay(
             connections[self._using],
@@ -152,7 +147,7 @@ class Group:
             accepts_drift=False,
             send=self._send_to_named if get_config().post_migrate else None,
         ).run(schema_name)
-        return Result(schema_name, seconds=time.monotonic() - began, how=REPLAYED)
+        return Result(schema_name, how=REPLAYED)
 
     def _run_directly(
         self,

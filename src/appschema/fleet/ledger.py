@@ -193,6 +193,17 @@ class Ledger:
         self.standings = standings
         self.sets = sets
 
+    def members(self) -> tuple[dict[State, list[str]], list[str]]:
+        """Return the schemas of each state, and those that the database does not have."""
+        members: dict[State, list[str]] = {}
+        missing = []
+        for each in self.standings:
+            if each.state is None:
+                missing.append(each.schema_name)
+            else:
+                members.setdefault(each.state, []).append(each.schema_name)
+        return members, missing
+
     def applied(self, state: State) -> frozenset[Key]:
         """Return the migrations that are applied in schemas of this state."""
         return self.sets[state.applied]

@@ -13,7 +13,7 @@ on one that is placed, but not yet applied, here does not count yet.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any
 
 from django.db import transaction
@@ -89,6 +89,11 @@ class KnownRecords:
 
     def answer(self) -> Records:
         """Return what the recorder would, inside the schema."""
+        # Whoever asks may change it, and asks several times.
+        return dict(self._answer)
+
+    @cached_property
+    def _answer(self) -> Records:
         return _by_placement(self._own, self._shared, get_placement(), public=False)
 
 

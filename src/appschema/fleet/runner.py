@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -78,23 +79,17 @@ class Runner:
             yield from self._each(names, None, self._migrate_plainly, jobs=1)
             return
         ledger = read_ledger(self._using, names, anew=self._reads_records)
-        members: dict[State, list[str]] = {}
-        for each in ledger.standings:
-            if each.state is None:
-                yield Result(each.schema_name, error=SchemaMissing(each.schema_name))
-            else:
-                members.setdefault(each.state, []).append(each.schema_name)
+        members, missing = ledger.members()
+        yield from (Result(name, error=SchemaMissing(name)) for name in missing)
         for state, some in members.items():
             yield from self._migrate_group(self._group(state, ledger), some)
 
     def plans(self, names: Sequence[str]) -> Iterator[tuple[SchemaPlan, list[str]]]:
         """Yield each distinct plan with the schemas that it is for. Nothing is changed."""
         ledger = read_ledger(self._using, names)
-        members: dict[State, list[str]] = {}
-        for each in ledger.standings:
-            if each.state is None:
-                raise SchemaMissing(each.schema_name)
-            members.setdefault(each.state, []).append(each.schema_name)
+        members, missing = ledger.members()
+        if missing:
+            raise SchemaMissing(missing[0])
         for state, some in members.items():
             yield self._group(state, ledger).plan(some[0]), some
 
@@ -163,8 +158,10 @@ class Runner:
         """Return what became of the schema; what may pass is tried again."""
         began = time.monotonic()
         for number in range(self._options.retries + 1):
+            begun = time.monotonic()
             try:
-                return act(name) if number == 0 else self._try_again(group, act, name)
+                result = act(name) if number == 0 else self._try_again(group, act, name)
+                return replace(result, seconds=time.monotonic() - begun)
             except (DatabaseError, InterfaceError) as error:
                 last: Exception = error
                 if (
