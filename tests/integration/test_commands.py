@@ -503,9 +503,12 @@ def test_inschema_flushes_one_schema(manage: Manage, rows: Rows):
     for name in ("acme", "globex"):
         rows(f"INSERT INTO {name}.notes_note (title, body) VALUES ('gone?', '')")
     rows("INSERT INTO public.plans_plan (name, price) VALUES ('kept', 1)")
+    titles = "SELECT title FROM globex.notes_note ORDER BY title"
+    before = rows(titles)
     manage("inschema", "acme", "flush", "--noinput").ok()
     assert rows("SELECT title FROM acme.notes_note") == []
-    assert rows("SELECT title FROM globex.notes_note") == [("gone?",)]
+    assert ("gone?",) in before
+    assert rows(titles) == before
     assert rows("SELECT name FROM plans_plan") == [("kept",)]
     assert rows("SELECT count(*) FROM appschema_schema") == [(2,)]
     assert rows("SELECT count(*) > 10 FROM acme.auth_permission") == [(True,)]
