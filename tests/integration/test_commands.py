@@ -519,7 +519,7 @@ def test_inschema_flushes_public_and_keeps_the_registry(manage: Manage, rows: Ro
     rows("INSERT INTO acme.notes_note (title, body) VALUES ('kept', '')")
     manage("inschema", "public", "flush", "--noinput").ok()
     assert rows("SELECT name FROM plans_plan") == []
-    assert rows("SELECT title FROM acme.notes_note") == [("kept",)]
+    assert ("kept",) in rows("SELECT title FROM acme.notes_note")
     assert rows("SELECT count(*) FROM appschema_schema") == [(2,)]
 
 
