@@ -48,8 +48,8 @@ class Wsgi:
     def __init__(self) -> None:
         self._application = get_wsgi_application()
 
-    def time(self, path: str, count: int) -> list[float]:
-        return [self._one(HOSTS[number % len(HOSTS)], path) for number in range(count)]
+    def time(self, path: str, hosts: list[str]) -> list[float]:
+        return [self._one(host, path) for host in hosts]
 
     def _one(self, host: str, path: str) -> float:
         statuses: list[str] = []
@@ -71,11 +71,11 @@ class Asgi:
         self._application = get_asgi_application()
         self._loop = asyncio.new_event_loop()
 
-    def time(self, path: str, count: int) -> list[float]:
-        return self._loop.run_until_complete(self._all(path, count))
+    def time(self, path: str, hosts: list[str]) -> list[float]:
+        return self._loop.run_until_complete(self._all(path, hosts))
 
-    async def _all(self, path: str, count: int) -> list[float]:
-        return [await self._one(HOSTS[number % len(HOSTS)], path) for number in range(count)]
+    async def _all(self, path: str, hosts: list[str]) -> list[float]:
+        return [await self._one(host, path) for host in hosts]
 
     async def _one(self, host: str, path: str) -> float:
         messages: list[dict[str, Any]] = []
@@ -132,8 +132,8 @@ def main() -> None:
             import_module("benchmarks.request_site.set_up").set_up(HOSTS)
         elif order["do"] == "time":
             cpu = time.process_time()
-            times = handler.time(order["path"], order["count"])
-            answer = {"times": times, "cpu": (time.process_time() - cpu) / order["count"]}
+            times = handler.time(order["path"], order["hosts"])
+            answer = {"times": times, "cpu": time.process_time() - cpu}
         elif order["do"] == "kinds":
             kinds = import_module("benchmarks.request_site.kinds").KINDS
             answer = list(kinds)

@@ -1,6 +1,10 @@
-"""In which order the files begin; the server is the concern of `tests/server.py`."""
+"""In which order the files begin, and their database; the server is the concern of `tests/server.py`."""
+
+from collections.abc import Iterator
 
 import pytest
+from django.test.utils import setup_databases, teardown_databases
+from pytest_django import DjangoDbBlocker
 
 # What takes longest, the longest first: each file is one process's, and begun last, one of these would leave the others without work.
 LONGEST = (
@@ -23,3 +27,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # Stable: what is not listed keeps its random order.
     ranks = {path: rank for rank, path in enumerate(LONGEST)}
     items.sort(key=lambda item: ranks.get(item.nodeid.partition("::")[0], len(LONGEST)))
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    request: pytest.FixtureRequest,
+    django_test_environment: None,
+    django_db_modify_db_settings: None,
+    django_db_blocker: DjangoDbBlocker,
+) -> Iterator[None]:
+    """As pytest-django's own, which makes no database where no test that was collected bears a mark of its own.
+
+    A file of tests that ask for `committing` could not be run alone.
+    """
+    verbosity = request.config.option.verbose
+    with django_db_blocker.unblock():
+        made = setup_databases(verbosity, interactive=False, serialized_aliases=set())
+    yield
+    with django_db_blocker.unblock():
+        teardown_databases(made, verbosity)

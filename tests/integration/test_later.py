@@ -1,6 +1,7 @@
 """What is called later, or elsewhere, runs in the schema in which it was made."""
 
 import asyncio
+import gc
 import importlib
 import logging
 import sys
@@ -8,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from weakref import ref
 
 import django
 import pytest
@@ -214,6 +216,44 @@ def test_the_file_of_a_response_is_still_given_to_the_server() -> None:
     (file,) = handler(environ, lambda *arguments: lambda data: None)
     assert file.name == __file__
     file.close()
+
+
+@pytest.mark.parametrize("url", ["/plain/", "/stream/"])
+def test_a_response_is_freed_when_it_is_closed(url: str) -> None:
+    response = start_wsgi(ONE, url)
+    dead = ref(response)
+    gc.disable()
+    try:
+        response.close()
+        del response
+        # A body of megabytes would else wait for the garbage collector.
+        assert dead() is None
+    finally:
+        gc.enable()
+
+
+def test_a_response_whose_closing_is_wrapped_again_is_closed_in_its_schema() -> None:
+    found: list[str] = []
+
+    def receiver(**kwargs: object) -> None:
+        found.append(title())
+
+    response = start_wsgi(ONE, "/plain/")
+    inner = response.close
+
+    def close() -> None:
+        found.append("outer")
+        inner()
+
+    response.close = close
+    request_finished.disconnect(close_old_connections)
+    request_finished.connect(receiver)
+    try:
+        response.close()
+    finally:
+        request_finished.disconnect(receiver)
+        request_finished.connect(close_old_connections)
+    assert found == ["outer", "of later_one"]
 
 
 def test_request_finished_is_sent_in_the_schema() -> None:

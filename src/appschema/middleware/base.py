@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from functools import partial
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
@@ -189,7 +188,7 @@ def _keep(response: HttpResponseBase, scope: schema_context) -> HttpResponseBase
 
     That is the body that is streamed, and closing, with which ``request_finished`` is sent.
     """
-    response.close = partial(_run_in, scope, response.close)  # type: ignore[method-assign]
+    response.close = _CloseIn(scope, response)  # type: ignore[method-assign]
     # The file of a FileResponse, which the server may send by itself, asks no database.
     if isinstance(response, StreamingHttpResponse) and not isinstance(response, FileResponse):
         each: Any = _each_async if response.is_async else _each
@@ -197,9 +196,21 @@ def _keep(response: HttpResponseBase, scope: schema_context) -> HttpResponseBase
     return response
 
 
-def _run_in(scope: schema_context, function: Callable[[], object]) -> None:
-    with scope:
-        function()
+class _CloseIn:
+    """Closes a response in a scope, and lets go of it."""
+
+    __slots__ = ("_close", "_response", "_scope")
+
+    def __init__(self, scope: schema_context, response: HttpResponseBase) -> None:
+        self._scope, self._response, self._close = scope, response, response.close
+
+    def __call__(self) -> None:
+        # They hold each other: left so, the response would wait with its content for the garbage
+        # collector. Another middleware may have put its own around this one.
+        if vars(self._response).get("close") is self:
+            del self._response.close
+        with self._scope:
+            self._close()
 
 
 def _each(content: Iterable[Any]) -> Iterator[Any]:
