@@ -215,9 +215,8 @@ def test_a_receiver_that_fails_in_one_schema_stops_neither_the_others_nor_the_ex
     settings.APPSCHEMA_POST_MIGRATE = [f"{__name__}.{fail.__qualname__}"]
     with pytest.raises(MigrationError, match=r"^Failed in 1 of 3: acme\."):
         three.migrate()
-    assert sorted(seen) == [
-        "acme",
-        "globex",
-    ]  # Two sessions work at once: neither is always the first.
+    # Two sessions work at once: neither is always the first.
+    assert len(seen) == 2
+    assert set(seen) == {"acme", "globex"}
     with schema_context("acme"), connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM shop_thing")
