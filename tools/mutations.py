@@ -127,7 +127,14 @@ MUTATIONS = (
     Mutation(
         "a response is closed in the schema of its request",
         "middleware/base.py",
-        "response.close = partial(_run_in, scope, response.close)  # type: ignore[method-assign]",
+        "response.close = _CloseIn(scope, response)  # type: ignore[method-assign]",
+        "pass",
+        "tests/integration/test_later.py",
+    ),
+    Mutation(
+        "a closed response is let go of",
+        "middleware/base.py",
+        "del self._response.close",
         "pass",
         "tests/integration/test_later.py",
     ),

@@ -224,6 +224,8 @@ def test_a_response_is_freed_when_it_is_closed(url: str) -> None:
     dead = ref(response)
     gc.disable()
     try:
+        # From Python 3.12 on, a generator that nobody began keeps what it was given when closed.
+        assert b"".join(response)
         response.close()
         del response
         # A body of megabytes would else wait for the garbage collector.
