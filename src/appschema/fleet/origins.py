@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.db import ProgrammingError, connections, transaction
@@ -16,6 +17,7 @@ from psycopg import errors
 from appschema.context import as_owner, schema_context
 from appschema.models import Spare, Template
 from appschema.names import PUBLIC, quote_identifier
+from appschema.patience import patiently
 from appschema.roles.database import DatabaseRoles
 
 from .ledger import digest_sql, drop_entry
@@ -63,23 +65,35 @@ def drop_template(template: Template, *, using: str) -> None:
         template.delete()
 
 
-def drop_spares(
-    *, using: str, keep: str | None = None, at_most: int | None = None, limit: int | None = None
-) -> int:
+def drop_spares(*, using: str, keep: str | None = None, at_most: int | None = None) -> int:
     """Drop all spares but those whose records have the digest *keep*, and return how many.
 
     Of those that are kept all over *at_most* are dropped. One that is just being claimed is left to who
-    claims it. With *limit* so many are dropped, for each takes thousands of locks until the commit.
+    claims it. Each goes in a transaction of its own, unless it is part of the caller's: it takes
+    thousands of locks until the commit, those of shared tables among them, for which nobody has to
+    wait long. Raises ``SchemaBusy``.
     """
+    dropped = 0
+    drop = partial(drop_spare, using=using, keep=keep, at_most=at_most)
+    while patiently(drop, using=using, what="Dropping a spare that is not wanted"):
+        dropped += 1
+    return dropped
+
+
+def drop_spare(*, using: str, keep: str | None, at_most: int | None) -> bool:
+    """Drop one of those that ``drop_spares`` drops, and tell whether there was one."""
     with transaction.atomic(using=using), schema_context(PUBLIC), as_owner():
-        spares = list(Spare.objects.using(using).select_for_update(skip_locked=True))
-        kept = [each for each in spares if each.records == keep][:at_most]
-        dropped = [each for each in spares if each not in kept][:limit]
-        for spare in dropped:
-            drop_own_schema(spare.schema_name, using=using)
-            DatabaseRoles(connections[using]).drop_that_of(spare.schema_name)
-            spare.delete()
-    return len(dropped)
+        spares = Spare.objects.using(using).order_by("id")
+        kept = list(spares.filter(records=keep).values_list("id", flat=True)[:at_most])
+        # Only this one is locked: the others can be claimed meanwhile.
+        unwanted = spares.exclude(id__in=kept).select_for_update(skip_locked=True)
+        spare = unwanted.first()
+        if spare is None:
+            return False
+        drop_own_schema(spare.schema_name, using=using)
+        DatabaseRoles(connections[using]).drop_that_of(spare.schema_name)
+        spare.delete()
+    return True
 
 
 def drop_own_schema(schema_name: str, *, using: str) -> None:

@@ -22,7 +22,7 @@ from appschema.conf import get_config
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import SchemaBusy, TemplateLags, WrongState
 from appschema.fleet.ledger import copy_entry
-from appschema.fleet.origins import drop_own_schema, drop_spares
+from appschema.fleet.origins import drop_own_schema, drop_spare
 from appschema.models import Spare, Template
 from appschema.names import PUBLIC, SPARE_PREFIX, quote_identifier, quote_literal
 from appschema.patience import patiently
@@ -94,8 +94,8 @@ def _drop_one(using: str) -> bool:
         if name := _find_unfinished(using):
             _drop(name, using)
             return True
-        drop = partial(drop_spares, using=using, keep=keep, at_most=wanted, limit=1)
-        return bool(patiently(drop, using=using, what="Dropping a spare that is not wanted"))
+        drop = partial(drop_spare, using=using, keep=keep, at_most=wanted)
+        return patiently(drop, using=using, what="Dropping a spare that is not wanted")
 
 
 def _begin(using: str) -> _Unfinished | None:

@@ -13,6 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from appschema import schema_context
 from appschema.catalog import compare, read_schema
 from appschema.exceptions import TemplateLags, WrongState
+from appschema.fleet import origins
+from appschema.fleet.origins import drop_own_schema
 from appschema.models import Schema, Spare, Template
 from appschema.provisioning import compile_template, refill_spares
 from tests.integration.fleet.conftest import Site, create, migration
@@ -150,6 +152,40 @@ def test_one_that_could_not_be_migrated_is_dropped(stock: Site):
     assert stale not in spares()
     assert len(spares()) == 1
     assert stock.rows("SELECT FROM pg_namespace WHERE nspname = %s", stale) == []
+
+
+def test_each_is_dropped_by_itself(stock: Site, monkeypatch: pytest.MonkeyPatch):
+    """Twenty of a hundred tables take more locks than a server has room for."""
+    transactions = []
+
+    def drop(name: str, *, using: str) -> None:
+        transactions.append(stock.rows("SELECT txid_current()"))
+        drop_own_schema(name, using=using)
+
+    monkeypatch.setattr(origins, "drop_own_schema", drop)
+    assert origins.drop_spares(using="default") == 2
+    first, second = transactions
+    assert first != second
+    assert spares() == []
+
+
+def test_while_one_is_dropped_the_other_can_be_claimed(
+    stock: Site, monkeypatch: pytest.MonkeyPatch
+):
+    stale, usable = spares()
+    found = oid(stock, usable)
+    records = template().records
+    stock.rows("UPDATE appschema_spare SET records = '' WHERE schema_name = %s", stale)
+
+    def drop(name: str, *, using: str) -> None:
+        with beside(lambda: stock.new("acme")) as other:
+            other.result(timeout=20)
+        drop_own_schema(name, using=using)
+
+    monkeypatch.setattr(origins, "drop_own_schema", drop)
+    assert origins.drop_spares(using="default", keep=records) == 1
+    assert oid(stock, "acme") == found
+    assert spares() == []
 
 
 def test_a_template_that_lags_gives_none_away(stock: Site):
