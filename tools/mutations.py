@@ -415,7 +415,7 @@ MUTATIONS = (
     Mutation(
         "a schema that comes out otherwise is rolled back",
         "fleet/replay.py",
-        "if self.verifies and not self.accepts_drift and self.recording.touched:",
+        "if self.verifies and not self.accepts_drift and touched:",
         "if False:",
         f"{FLEET}/test_replay.py",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from django.apps import apps as global_apps
@@ -217,9 +217,10 @@ class Group:
             lock_timeout=self._options.lock_timeout,
             verifies=self._options.verifies,
             accepts_drift=self._options.accepts_drift,
-            send=self._sender(),
+            send=self._sender,
         )
 
+    @cached_property
     def _sender(self) -> Callable[..., None] | None:
         """Return what sends the signals to receivers of others, if there are any."""
         recording = self._recording

@@ -160,18 +160,33 @@ def entry_sql(schema_name: str, *, rows: str | None = None) -> str:
     Rows that are not given stay as they are. Percent signs are not doubled.
     """
     marker = f"{quote_identifier(schema_name)}.{quote_identifier(MARKER_TABLE)}"
-    kept = ["schema_oid", "applied_id", *(["rows"] if rows is not None else [])]
     # The set is looked for first: of all who write the same one, only the first is to write.
     return (
         f"WITH own AS MATERIALIZED (SELECT {_DIGEST} AS digest,"
         f" coalesce(jsonb_agg(app || '.' || name {_ORDER}), '[]') AS migrations FROM {marker}),"
         f" written AS (INSERT INTO {table_of(AppliedSet)} (digest, migrations) SELECT * FROM own"
         f" WHERE NOT EXISTS (SELECT FROM {table_of(AppliedSet)} a WHERE a.digest = own.digest)"
-        " ON CONFLICT DO NOTHING)"
-        f" INSERT INTO {table_of(LedgerEntry)} AS e (schema_name, schema_oid, applied_id, rows)"
+        f" ON CONFLICT DO NOTHING) {_insert(schema_name, 'digest', rows)} FROM own {_update(rows)}"
+    )
+
+
+def known_entry_sql(schema_name: str, digest: str, *, rows: str) -> str:
+    """Return as ``entry_sql`` one that takes a digest at its word, of a set that is written already."""
+    return f"{_insert(schema_name, quote_literal(digest), rows)} {_update(rows)}"
+
+
+def _insert(schema_name: str, digest: str, rows: str | None) -> str:
+    return (
+        f"INSERT INTO {table_of(LedgerEntry)} AS e (schema_name, schema_oid, applied_id, rows)"
         f" SELECT {quote_literal(schema_name)}, {quote_literal(quote_identifier(schema_name))}"
-        f"::regnamespace::oid, digest, {quote_literal(rows or '')} FROM own"
-        f" ON CONFLICT (schema_name) DO UPDATE SET {_taking(*kept)}, under_way ="
+        f"::regnamespace::oid, {digest}, {quote_literal(rows or '')}"
+    )
+
+
+def _update(rows: str | None) -> str:
+    kept = ["schema_oid", "applied_id", *(["rows"] if rows is not None else [])]
+    return (
+        f"ON CONFLICT (schema_name) DO UPDATE SET {_taking(*kept)}, under_way ="
         # What is under way is over when its record is written.
         " CASE WHEN e.applied_id = EXCLUDED.applied_id THEN e.under_way END"
     )

@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django.apps import apps as global_apps
@@ -44,7 +45,7 @@ class MadeRows:
 
     statements: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """A text that is the same for the same rows, in whatever order their models are known."""
         words = sorted(_NUMBERED.findall("\n".join(self.statements)))

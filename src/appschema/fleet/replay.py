@@ -22,11 +22,10 @@ from appschema.backends.envelope import envelope_of
 from appschema.catalog import fingerprint_sql, read_fingerprint
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import SchemaDrifts
-from appschema.models import LedgerEntry
 from appschema.names import quote_literal
 from appschema.router import reaching_shared_tables
 
-from .ledger import entry_sql, held, table_of
+from .ledger import digest_sql, entry_sql, held, known_entry_sql
 from .made_rows import MadeRows
 from .recording import FIRE_PENDING, Again, Recording, Track, records_sql
 from .touched import accept_drift_sql
@@ -86,9 +85,7 @@ class Replay:
             yield from (item for item in track.items if isinstance(item, str))
             yield from records_sql(track.records)
             yield FIRE_PENDING
-        yield from self._end(schema_name)
-        if checked:
-            yield self._check(schema_name)
+        yield from self._end(schema_name, checked=checked)
 
     def _start(self, schema_name: str, needs: tuple[str, ...] = ()) -> list[str]:
         """Return what makes the texts mean this schema, and fail if a table is missing in it."""
@@ -96,31 +93,28 @@ class Replay:
         envelope = envelope_of(schema_name, needs, sender)
         return [each.decode() for each in envelope.statements]
 
-    def _end(self, schema_name: str) -> Iterator[str]:
+    def _end(self, schema_name: str, *, checked: bool = True) -> Iterator[str]:
         yield from records_sql(self.recording.after)
         if not self.has_rows:
             yield from self.rows.statements
-        yield entry_sql(schema_name, rows=self.rows.digest)
+        if checked:
+            yield self._settle(schema_name)
         if self.accepts_drift and self.recording.touched:
             wanted = self.recording.fingerprint.hash
             yield accept_drift_sql(schema_name, self.recording.touched, wanted)
 
-    def _check(self, schema_name: str) -> str:
-        """Return a statement that fails if the schema is not what the first one is."""
-        found = (
-            f"(SELECT applied_id FROM {table_of(LedgerEntry)}"
-            f" WHERE schema_name = {quote_literal(schema_name)})"
-        )
-        tests = [(found, self.recording.digest, RECORDS_DIFFER)]
-        if self.verifies and not self.accepts_drift and self.recording.touched:
-            found = fingerprint_sql(schema_name, self.recording.touched)
-            tests.append((found, self.recording.fingerprint.hash, DRIFTS))
-        body = " ".join(
-            f"IF {found} IS DISTINCT FROM {quote_literal(wanted)} THEN"
-            f" RAISE EXCEPTION USING ERRCODE = '{code}', MESSAGE = 'differs'; END IF;"
-            for found, wanted, code in tests
-        )
-        return f"DO {quote_literal(f'BEGIN {body} END')}"
+    def _settle(self, schema_name: str) -> str:
+        """Return a statement that writes the entry, and fails if the schema is not like the first."""
+        digest, touched = self.recording.digest, self.recording.touched
+        steps = [
+            _unless(digest_sql(schema_name), digest, RECORDS_DIFFER),
+            known_entry_sql(schema_name, digest, rows=self.rows.digest),
+        ]
+        if self.verifies and not self.accepts_drift and touched:
+            found = fingerprint_sql(schema_name, touched)
+            steps.append(_unless(found, self.recording.fingerprint.hash, DRIFTS))
+        body = "; ".join(steps)
+        return f"DO {quote_literal(f'BEGIN {body}; END')}"
 
     def _run_in_steps(self, schema_name: str) -> None:
         tracks = self.recording.tracks
@@ -153,7 +147,7 @@ class Replay:
             self._send(schema_name, texts)
             texts = []
             self.send(post_migrate)
-        self._send(schema_name, [*texts, *self._end(schema_name), self._check(schema_name)])
+        self._send(schema_name, [*texts, *self._end(schema_name)])
 
     def _run_part(
         self, schema_name: str, tracks: Iterable[Track], texts: Iterable[str]
@@ -219,6 +213,14 @@ def sqlstate(error: BaseException) -> str | None:
     """Return PostgreSQL's code for an error of Django's."""
     found: str | None = getattr(error.__cause__, "sqlstate", None)
     return found
+
+
+def _unless(found: str, wanted: str, code: str) -> str:
+    """Return a statement of PL/pgSQL that raises the error *code* if the value is another."""
+    return (
+        f"IF {found} IS DISTINCT FROM {quote_literal(wanted)} THEN"
+        f" RAISE EXCEPTION USING ERRCODE = '{code}', MESSAGE = 'differs'; END IF"
+    )
 
 
 def _parts(tracks: Iterable[Track]) -> list[list[Track]]:
