@@ -1,7 +1,7 @@
 """What it costs to migrate a fleet: nothing to do, a new field with its index, Python in each schema.
 
     python -m benchmarks.fleet [--schemas 100,500] [--ours 50,1000,5000] [--fsync off,on] [--rounds 3]
-        [--jobs N] [--alone] [--without-verification OPTION] [--report FILE]
+        [--jobs N] [--alone] [--report FILE]
 
 Needs the environment that `make benchmarks` makes; without the other packages (`--alone`) their rows are
 left out. A PostgreSQL server of its own is started, and deleted at the end.
@@ -32,7 +32,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from benchmarks.fleet_project import FIELD, OURS, PGSCHEMAS, PYTHON, TENANTS, Project
-from benchmarks.fleet_report import Found, Spent, report
+from benchmarks.fleet_report import UNVERIFIED, Found, Spent, report
 from benchmarks.workers import PROJECT
 from tools.postgres import PostgresServer
 
@@ -118,7 +118,7 @@ def one_round(fleet: Fleet, found: Found, options: argparse.Namespace, number: i
     if options.without_verification:
         project.release(FIELD)
         run = project.manage("migrate", *jobs, options.without_verification)
-        found.note("unverified", run)
+        found.note(UNVERIFIED, run)
     found.note("nothing", project.manage("migrate", *jobs))
     name = project.release(PYTHON)
     in_turn(
@@ -213,6 +213,7 @@ def main() -> None:
     parser.add_argument("--alone", action="store_true", help="without the other packages")
     parser.add_argument(
         "--without-verification",
+        default="--no-fingerprints",
         metavar="OPTION",
         help="the option of migrate that leaves verification out, to be measured apart",
     )

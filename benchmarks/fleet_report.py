@@ -18,9 +18,13 @@ NOTHING_MORE = ((1000, 0.5), (5000, 1.0))
 """Up to so many schemas a migrate with nothing to do takes at most so many seconds more than `check`."""
 
 OF_LOOP, OF_CALL, OF_MEMORY = 1.5, 2.0, 1.2
+VERIFIES = 1.5
 NOTHING_FASTER, FIELD_FASTER, FASTER_FROM = 200, 40, 500
 ASKED_FROM = 100
 """Schemas; with fewer what is left without the start is too little to tell."""
+
+UNVERIFIED = "unverified"
+"""The key of a field and its index without verification."""
 
 Key = tuple[str, str]  # package, executor
 
@@ -134,9 +138,14 @@ def _nothing_bars(found: Found) -> Iterable[Bar]:
 
 
 def _field_bars(found: Found) -> Iterable[Bar]:
-    ratio = found.apart(FIELD) / found.of("DDL")
-    what = f"a field and its index, start-up apart, at most {OF_LOOP:g} times the loop of psycopg"
-    yield _ratio(found, FIELD, what, ratio, OF_LOOP)
+    key, aside = (UNVERIFIED, " and verification") if UNVERIFIED in found.seconds else (FIELD, "")
+    ratio = found.apart(key) / found.of("DDL")
+    what = f"a field and its index, start-up{aside} apart, at most {OF_LOOP:g} times the loop of psycopg"
+    yield _ratio(found, key, what, ratio, OF_LOOP)
+    if UNVERIFIED in found.seconds:
+        spent = found.apart(FIELD, UNVERIFIED) * 1000 * found.jobs / found.size
+        what = f"{found.title}: verification, at most {VERIFIES:g} ms of a connection for each schema"
+        yield Bar(what, f"{spent:.2f} ms", spent <= VERIFIES, found.size >= ASKED_FROM)
     if slower := found.fastest(FIELD, apart=True):
         times = slower / found.apart(FIELD, "check")
         what = (
@@ -213,7 +222,7 @@ def tell_field(all_found: list[Found]) -> list[str]:
     ]
     for found in all_found:
         apart, loop = found.apart(FIELD), found.of("DDL")
-        unverified = f"{found.apart('unverified'):.2f}" if "unverified" in found.seconds else "-"
+        unverified = f"{found.apart(UNVERIFIED):.2f}" if UNVERIFIED in found.seconds else "-"
         lines.append(
             f"| {found.size} | {found.mode} | {found.jobs} | {spread(found, 'DDL')} | {each(found, loop)}"
             f" | {spread(found, FIELD)} | {apart:.2f} | {each(found, apart)} | {apart / loop:.2f}"
