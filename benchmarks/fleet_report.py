@@ -144,7 +144,9 @@ def _field_bars(found: Found) -> Iterable[Bar]:
     yield _ratio(found, key, what, ratio, OF_LOOP)
     if UNVERIFIED in found.seconds:
         spent = found.apart(FIELD, UNVERIFIED) * 1000 * found.jobs / found.size
-        what = f"{found.title}: verification, at most {VERIFIES:g} ms of a connection for each schema"
+        what = (
+            f"{found.title}: verification, at most {VERIFIES:g} ms of a connection for each schema"
+        )
         yield Bar(what, f"{spent:.2f} ms", spent <= VERIFIES, found.size >= ASKED_FROM)
     if slower := found.fastest(FIELD, apart=True):
         times = slower / found.apart(FIELD, "check")

@@ -66,7 +66,7 @@ def find_drift(using: str, names: Sequence[str], origin: str, *, jobs: int = 1) 
     schema is part of its own outcome.
     """
     names = [name for name in names if name != origin]
-    standings = read_ledger(using, [origin, *names]).standings
+    standings = read_ledger(using, [origin, *names], writes=False).standings
     states = {each.schema_name: each.state for each in standings}
     snapshot = _read(origin, using)
 

@@ -8,6 +8,7 @@ database, or that were renamed by hand.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -159,14 +160,21 @@ def entry_sql(schema_name: str, *, rows: str | None = None) -> str:
 
     Rows that are not given stay as they are. Percent signs are not doubled.
     """
-    marker = f"{quote_identifier(schema_name)}.{quote_identifier(MARKER_TABLE)}"
     # The set is looked for first: of all who write the same one, only the first is to write.
     return (
-        f"WITH own AS MATERIALIZED (SELECT {_DIGEST} AS digest,"
-        f" coalesce(jsonb_agg(app || '.' || name {_ORDER}), '[]') AS migrations FROM {marker}),"
+        f"WITH own AS MATERIALIZED (SELECT {_own(schema_name)}),"
         f" written AS (INSERT INTO {table_of(AppliedSet)} (digest, migrations) SELECT * FROM own"
         f" WHERE NOT EXISTS (SELECT FROM {table_of(AppliedSet)} a WHERE a.digest = own.digest)"
         f" ON CONFLICT DO NOTHING) {_insert(schema_name, 'digest', rows)} FROM own {_update(rows)}"
+    )
+
+
+def _own(schema_name: str) -> str:
+    """Return what follows SELECT to get the digest of a schema's records, and the records."""
+    marker = f"{quote_identifier(schema_name)}.{quote_identifier(MARKER_TABLE)}"
+    return (
+        f"{_DIGEST} AS digest, coalesce(jsonb_agg(app || '.' || name {_ORDER}), '[]') AS migrations"
+        f" FROM {marker}"
     )
 
 
@@ -224,21 +232,43 @@ class Ledger:
         return self.sets[state.applied]
 
 
-def read_ledger(using: str, names: Sequence[str] | None = None, *, anew: bool = False) -> Ledger:
+def read_ledger(
+    using: str, names: Sequence[str] | None = None, *, anew: bool = False, writes: bool = True
+) -> Ledger:
     """Return the standing of *names* in their order, or of all schemas but those being purged.
 
-    What the ledger does not know is read from the schemas and written first; with ``anew`` all is,
-    as records may have been changed behind its back. That asks each schema.
+    What the ledger does not know is read from the schemas, and written first unless *writes* is false,
+    for who only looks; with ``anew`` all is, as records may have been changed behind its back. That
+    asks each schema.
     """
     connection = connections[using]
     with schema_context(PUBLIC), as_owner():
         found = _read(connection, names, anew=anew)
         unknown = [name for name, has_records, _ in found if has_records]
-        if unknown:
+        if unknown and writes:
             write_entries(connection, unknown)
-            found = _read(connection, names, anew=anew)
-        standings = [Standing(name, state) for name, _, state in found]
-        return Ledger(standings, _read_sets(connection, standings))
+            found, unknown = _read(connection, names, anew=anew), []
+        seen = _read_records(connection, unknown)
+        standings = [
+            Standing(name, State(seen[name][0]) if name in seen else state)
+            for name, _, state in found
+        ]
+        return Ledger(standings, _read_sets(connection, standings) | dict(seen.values()))
+
+
+def _read_records(
+    connection: BaseDatabaseWrapper, names: Sequence[str]
+) -> dict[str, tuple[str, frozenset[Key]]]:
+    """Return the digest and the records of schemas, from themselves; nothing is written."""
+    seen = {}
+    for start in range(0, len(names), SCHEMAS_PER_MESSAGE):
+        some = names[start:][:SCHEMAS_PER_MESSAGE]
+        each = (f"SELECT {quote_literal(name)}::text, {_own(name)}" for name in some)
+        with connection.cursor() as cursor:
+            cursor.execute(" UNION ALL ".join(each))
+            for name, digest, migrations in cursor.fetchall():
+                seen[name] = digest, frozenset(map(_key, json.loads(migrations)))
+    return seen
 
 
 def write_entries(connection: BaseDatabaseWrapper, names: Sequence[str]) -> None:

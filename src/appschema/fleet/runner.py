@@ -86,7 +86,7 @@ class Runner:
 
     def plans(self, names: Sequence[str]) -> Iterator[tuple[SchemaPlan, list[str]]]:
         """Yield each distinct plan with the schemas that it is for. Nothing is changed."""
-        ledger = read_ledger(self._using, names)
+        ledger = read_ledger(self._using, names, writes=False)
         members, missing = ledger.members()
         if missing:
             raise SchemaMissing(missing[0])

@@ -84,7 +84,7 @@ def read_states(using: str, labels: Collection[str] | None = None) -> FleetState
             "What is applied in the schemas is not known before the first migrate of public. Run"
             " 'manage.py migrate --shared'."
         )
-    ledger = read_ledger(using)
+    ledger = read_ledger(using, writes=False)
     members, absent = _members(ledger, labels)
     loader = MigrationLoader(None, ignore_no_migrations=True)
     states = [_state(loader, labels, applied, names) for applied, names in members.items()]

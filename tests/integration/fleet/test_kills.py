@@ -68,6 +68,10 @@ class Item(models.Model):
 class Ran(models.Model):
     title = models.TextField(default='')
 """
+EXTRA = """
+class Extra{number}(models.Model):
+    title = models.TextField(default='')
+"""
 FUNCTIONS = """
 def count(apps, editor):
     item = apps.get_model("shop", "Item")
@@ -136,7 +140,7 @@ class Shop:
             depends=[("plans", "0001_first")],
         )
         site.app("shop", first, models=MODELS, functions=FUNCTIONS)
-        site.place(shared=["plans"], also=CONTRIB, APPSCHEMA_TEMPLATE=TEMPLATE, APPSCHEMA_SPARES=1)
+        self.place()
         site.migrate()
         refill_spares()
         self.customers = [f"s{number}" for number in range(SCHEMAS)]
@@ -146,8 +150,13 @@ class Shop:
                 site.rows(f"INSERT INTO {name}.shop_item (title, n) VALUES ('kept', 0)")
         refill_spares()
 
+    def place(self) -> None:
+        self.site.place(
+            shared=["plans"], also=CONTRIB, APPSCHEMA_TEMPLATE=TEMPLATE, APPSCHEMA_SPARES=1
+        )
+
     def release(self) -> None:
-        """Write the migrations of one more."""
+        """Write the migrations of one more, and its models, of which a deploy with no migrations reads."""
         self.indexes = []
         for kind in self.kinds:
             number = len(self.names) + 1
@@ -155,6 +164,11 @@ class Shop:
             self.site.add("shop", name, kind(name, self.names[-1], number))
             self.names.append(name)
             self.indexes += [f"f{number}_index", f"n_first{number}", f"n_second{number}"]
+            if kind is in_one_transaction:
+                with (self.site.root / "shop/models.py").open("a") as models:
+                    models.write(EXTRA.format(number=number))
+        self.site.forget("shop")
+        self.place()
 
     @contextlib.contextmanager
     def counting(self) -> Iterator[Callable[[], int]]:

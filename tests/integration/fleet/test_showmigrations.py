@@ -180,6 +180,30 @@ ASKING = (
 )
 
 
+def test_who_only_looks_writes_nothing(shop: Site):
+    """So a replica can be asked, also for schemas that the ledger does not know yet."""
+    add_third(shop)
+    look = (
+        ("showmigrations", "--all"),
+        ("listschemas",),
+        ("listschemas", "--by-migrations"),
+        ("migrate", "--plan"),
+        ("diffschemas",),
+    )
+    wanted = [call(*words) for words in look]
+    shop.rows("DELETE FROM appschema_ledgerentry; DELETE FROM appschema_appliedset")
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only TO on")
+    try:
+        assert [call(*words) for words in look] == wanted
+        with pytest.raises(SystemExit, match="1"):
+            call("migrate", "--check")
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SET default_transaction_read_only TO off")
+    assert not LedgerEntry.objects.exists()
+
+
 def test_the_number_of_statements_does_not_depend_on_that_of_schemas(shop: Site):
     def count() -> list[int]:
         counts = []
