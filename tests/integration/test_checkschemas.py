@@ -19,7 +19,7 @@ from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from appschema import schema_context
-from appschema.fleet import lag
+from appschema.fleet.know import lag
 from appschema.fleet.look import find_all
 from appschema.fleet.look.between import Path, judge
 from appschema.fleet.look.inspection import Inspection

@@ -19,11 +19,11 @@ from appschema.names import PUBLIC
 
 from .execute import migrate_schema
 from .executor import Progress
-from .group import PASSING, Group, Options
-from .ledger import Ledger, State, is_kept, read_ledger, write_entries
+from .follow.group import PASSING, Group, Options
+from .follow.replay import RECORDS_DIFFER, sqlstate
+from .know.ledger import Ledger, State, is_kept, read_ledger, write_entries
 from .plan import Request, SchemaPlan
 from .records import public_records
-from .replay import RECORDS_DIFFER, sqlstate
 from .result import Result
 from .workers import Stop, work_on
 

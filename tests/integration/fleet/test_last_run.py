@@ -11,7 +11,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from appschema.fleet import history
+from appschema.fleet.tell import history
 from appschema.models import FleetRun
 from tests.integration.fleet.apart import start
 from tests.integration.fleet.conftest import Site, create, migration

@@ -12,8 +12,9 @@ import pytest
 
 from appschema.backends.connection import send_bare
 from appschema.exceptions import MigrationError, SchemaBusy
-from appschema.fleet import replay, runner, unfinished
-from appschema.fleet.ledger import read_ledger
+from appschema.fleet import runner
+from appschema.fleet.follow import replay, unfinished
+from appschema.fleet.know.ledger import read_ledger
 from appschema.models import AppliedSet, LedgerEntry
 from tests.integration.fleet.conftest import Site, create, migration
 

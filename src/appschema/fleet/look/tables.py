@@ -9,7 +9,7 @@ from django.db import router
 
 from appschema.conf import get_config
 from appschema.context import schema_context
-from appschema.fleet.lag import Lag, find_lag
+from appschema.fleet.know.lag import Lag, find_lag
 from appschema.names import PUBLIC, quote_identifier
 from appschema.placement import get_placement, get_tables
 

@@ -10,10 +10,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from appschema.fleet.drift import Drift, find_drift, find_origin
-from appschema.fleet.history import describe_error
+from appschema.fleet.know.drift import Drift, find_drift, find_origin
 from appschema.fleet.selection import read_selection, select_waves
-from appschema.fleet.telling import Bar, has_bar
+from appschema.fleet.tell.history import describe_error
+from appschema.fleet.tell.telling import Bar, has_bar
 from appschema.router import is_ours
 
 ALIKE, DIFFERS, FAILED = "alike", "differs", "failed"

@@ -12,10 +12,10 @@ from django.db import DEFAULT_DB_ALIAS
 
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import InvalidSchemaName
-from appschema.fleet.report import raise_for_failures
 from appschema.fleet.result import Result
 from appschema.fleet.run import run_each
 from appschema.fleet.selection import select_schemas, select_undropped
+from appschema.fleet.tell.report import raise_for_failures
 from appschema.names import PUBLIC, validate_active_name
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from appschema.fleet.history import find_last_run, read_results
 from appschema.fleet.result import FAILED, STATUSES
+from appschema.fleet.tell.history import find_last_run, read_results
 from appschema.models import FleetResult, FleetRun
 from appschema.router import is_ours
 

@@ -9,10 +9,10 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import DEFAULT_DB_ALIAS
 
-from appschema.fleet.report import raise_for_failures
 from appschema.fleet.result import Result
 from appschema.fleet.run import run_each
 from appschema.fleet.selection import select_schemas
+from appschema.fleet.tell.report import raise_for_failures
 
 
 class Command(BaseCommand):

@@ -22,21 +22,21 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from appschema.context import as_owner
 from appschema.exceptions import MigrationError
 from appschema.fleet.execute import make_plan, migrate_schema
-from appschema.fleet.group import Options
-from appschema.fleet.history import RunLog, failed_schemas
+from appschema.fleet.follow.group import Options
 from appschema.fleet.jobs import default_jobs
-from appschema.fleet.ledger import is_kept, verify_ledger
+from appschema.fleet.know.ledger import is_kept, verify_ledger
 from appschema.fleet.misplaced import refuse_misplaced_tables
 from appschema.fleet.origins import own_schemas
 from appschema.fleet.plan import Request, SchemaPlan
 from appschema.fleet.prune import prune_records
 from appschema.fleet.receivers import load_receivers
-from appschema.fleet.report import Tally, raise_for_failures
 from appschema.fleet.result import STATUSES, Result
 from appschema.fleet.run import migrate_fleet
 from appschema.fleet.runner import Runner
 from appschema.fleet.selection import Selection, read_selection, select_waves
-from appschema.fleet.telling import (
+from appschema.fleet.tell.history import RunLog, failed_schemas
+from appschema.fleet.tell.report import Tally, raise_for_failures
+from appschema.fleet.tell.telling import (
     Bar,
     JsonLines,
     Lines,

@@ -11,8 +11,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS
 from django.db.models import ProtectedError, RestrictedError
 
-from appschema.fleet.report import raise_for_failures
 from appschema.fleet.result import Result
+from appschema.fleet.tell.report import raise_for_failures
 from appschema.provisioning import due_schemas
 from appschema.provisioning.purge import purge_schemas
 

@@ -10,10 +10,10 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from appschema.context import as_owner
-from appschema.fleet.report import raise_for_failures
 from appschema.fleet.result import Result
 from appschema.fleet.run import run_each
 from appschema.fleet.selection import select_schemas
+from appschema.fleet.tell.report import raise_for_failures
 
 
 class Command(BaseCommand):

@@ -12,10 +12,10 @@ from appschema.conf import get_config
 from appschema.context import as_owner
 from appschema.exceptions import RoleError
 from appschema.fleet.origins import drop_spares
-from appschema.fleet.report import raise_for_failures
 from appschema.fleet.result import Result
 from appschema.fleet.run import run_each
 from appschema.fleet.selection import select_schemas
+from appschema.fleet.tell.report import raise_for_failures
 from appschema.roles.database import DatabaseRoles
 from appschema.roles.faults import find_faults
 from appschema.router import is_ours

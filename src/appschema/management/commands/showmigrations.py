@@ -11,9 +11,9 @@ from django.core.management.commands.showmigrations import Command as DjangoShow
 from django.db import connections
 
 from appschema.context import current_schema
-from appschema.fleet.matrix import Row, make_matrix
-from appschema.fleet.states import FleetState, FleetStates, read_states
-from appschema.fleet.telling import tell_names
+from appschema.fleet.know.matrix import Row, make_matrix
+from appschema.fleet.know.states import FleetState, FleetStates, read_states
+from appschema.fleet.tell.telling import tell_names
 from appschema.names import PUBLIC
 from appschema.placement import get_placement
 from appschema.router import is_ours

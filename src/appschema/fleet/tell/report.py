@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from appschema.exceptions import MigrationError
-
-from .result import FAILED, NOT_BEGUN, STATUSES, Result
+from appschema.fleet.result import FAILED, NOT_BEGUN, STATUSES, Result
 
 _NAMES_TOLD = 20
 

@@ -14,13 +14,13 @@ from django.db import DatabaseError, InterfaceError, connections, transaction
 from appschema.catalog import Difference, SchemaSnapshot, compare, read_schema
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import AppSchemaError, MigrationError
+from appschema.fleet.origins import has_tables, own_schemas
+from appschema.fleet.selection import select_schemas
+from appschema.fleet.workers import share_out
 from appschema.models import Template
 from appschema.names import PUBLIC
 
 from .ledger import State, is_kept, read_ledger
-from .origins import has_tables, own_schemas
-from .selection import select_schemas
-from .workers import share_out
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,10 @@ from appschema.backends.envelope import envelope_of
 from appschema.catalog import fingerprint_sql, read_fingerprint
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import SchemaDrifts
+from appschema.fleet.know.ledger import digest_sql, entry_sql, held, known_entry_sql
 from appschema.names import quote_literal
 from appschema.router import reaching_shared_tables
 
-from .ledger import digest_sql, entry_sql, held, known_entry_sql
 from .made_rows import MadeRows
 from .recording import FIRE_PENDING, Again, Recording, Track, records_sql
 from .touched import accept_drift_sql

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any, Protocol
 
+from appschema.fleet.know.ledger import Falsehood
+from appschema.fleet.plan import SchemaPlan
+from appschema.fleet.result import NOT_BEGUN, REPLAYED, UP_TO_DATE, Result
+
 from .history import describe_error
-from .ledger import Falsehood
-from .plan import SchemaPlan
-from .result import NOT_BEGUN, REPLAYED, UP_TO_DATE, Result
 
 Write = Callable[[str], Any]
 

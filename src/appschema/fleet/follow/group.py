@@ -16,18 +16,18 @@ from psycopg import errors
 from appschema.conf import get_config
 from appschema.context import schema_context
 from appschema.exceptions import SchemaDrifts
+from appschema.fleet.executor import PlacedExecutor, Progress
+from appschema.fleet.know.ledger import State
+from appschema.fleet.plan import Request, SchemaPlan, find_squashed, plan_schema
+from appschema.fleet.receivers import others_receive, send_placed
+from appschema.fleet.records import KnownRecords, Records
+from appschema.fleet.result import DJANGO, REPLAYED, Result
 from appschema.placement import get_placement
 
 from .direct import DirectExecutor, run_directly
-from .executor import PlacedExecutor, Progress
-from .ledger import State
 from .made_rows import OF_DJANGO, RENAMES, MadeRows, find_made_rows
-from .plan import Request, SchemaPlan, find_squashed, plan_schema
-from .receivers import others_receive, send_placed
 from .recording import Recording
-from .records import KnownRecords, Records
 from .replay import RECORDS_DIFFER, Replay, sqlstate
-from .result import DJANGO, REPLAYED, Result
 
 
 @dataclass(frozen=True)

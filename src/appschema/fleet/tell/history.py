@@ -14,13 +14,12 @@ from django.utils import timezone
 
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import MigrationError
+from appschema.fleet.know.ledger import is_kept
+from appschema.fleet.origins import own_schemas
+from appschema.fleet.result import FAILED, UP_TO_DATE, Result
+from appschema.fleet.selection import read_registered
 from appschema.models import FleetResult, FleetRun
 from appschema.names import PUBLIC
-
-from .ledger import is_kept
-from .origins import own_schemas
-from .result import FAILED, UP_TO_DATE, Result
-from .selection import read_registered
 
 RUNS_KEPT = 10
 _RESULTS_PER_STATEMENT = 100

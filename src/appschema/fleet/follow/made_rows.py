@@ -19,10 +19,9 @@ from django.contrib.auth import management
 from django.db import router
 from django.db.models.signals import post_migrate
 
+from appschema.fleet.receivers import find_receivers, name_of
 from appschema.names import quote_identifier, quote_literal
 from appschema.placement import Placement
-
-from .receivers import find_receivers, name_of
 
 CONTENT_TYPES = "django.contrib.contenttypes.management.create_contenttypes"
 PERMISSIONS = "django.contrib.auth.management.create_permissions"

@@ -22,15 +22,15 @@ from django.db.migrations.recorder import MigrationRecorder
 from appschema.catalog import read_fingerprint
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import SchemaDrifts
+from appschema.fleet.execute import Send, run_plan
+from appschema.fleet.executor import PlacedExecutor, Progress
+from appschema.fleet.know.ledger import digest_sql, held, note_drift, write_entry
+from appschema.fleet.plan import Request, SchemaPlan
 from appschema.patience import waiting_at_most
 from appschema.placement import Placement
 from appschema.router import noting_questions, reaching_shared_tables
 
-from .execute import Send, run_plan
-from .executor import PlacedExecutor, Progress
-from .ledger import digest_sql, held, note_drift, write_entry
 from .made_rows import MadeRows, find_made_rows
-from .plan import Request, SchemaPlan
 from .recording import Recorder, Recording
 from .touched import named_tables, table_names, touched_relations
 from .unfinished import Unfinished

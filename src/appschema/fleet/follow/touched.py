@@ -12,10 +12,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from appschema.catalog import fingerprint_sql
 from appschema.context import as_owner
+from appschema.fleet.know.ledger import table_of
 from appschema.models import LedgerEntry
 from appschema.names import quote_literal
-
-from .ledger import table_of
 
 _NAME = re.compile(r'"((?:[^"]|"")+)"|([A-Za-z_][\w$]*)')
 
