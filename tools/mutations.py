@@ -23,6 +23,9 @@ ISOLATION = "tests/integration/isolation"
 LIFECYCLE = "tests/integration/lifecycle"
 FLEET = "tests/integration/fleet"
 
+LONG = 300
+"""Seconds after which the tests of one guard are taken to hang, which is noticed too."""
+
 
 @dataclass(frozen=True)
 class Mutation:
@@ -503,18 +506,22 @@ def survivors(mutations: Iterable[Mutation]) -> list[Mutation]:
     return found
 
 
-def _fails(source: Path, tests: str) -> bool:
-    """Tell whether a test fails on *source*. Anything but passed and failed tests is an error."""
+def _fails(source: Path, tests: str, seconds: float | None = LONG) -> bool:
+    """Tell whether a test fails on *source*, or hangs. Anything but that and passing is an error."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests.split()]
-    done = subprocess.run(
-        command,
-        cwd=PROJECT,
-        env={**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            command,
+            cwd=PROJECT,
+            env={**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired:
+        return True
     if done.returncode not in (0, 1):
         raise SystemExit(f"The tests {tests!r} could not be run:\n{done.stdout[-3000:]}")
     return done.returncode == 1
@@ -524,7 +531,8 @@ def main(words: list[str]) -> int:
     """Run all mutations, or those whose guard holds one of the words; 1 if one survives."""
     chosen = [each for each in MUTATIONS if not words or any(word in each.guard for word in words)]
     tests = " ".join(sorted({path for each in chosen for path in each.tests.split()}))
-    if _fails(PROJECT / "src", f"{tests} --numprocesses={min(os.cpu_count() or 1, 4)}"):
+    at_once = f"--numprocesses={min(os.cpu_count() or 1, 4)}"
+    if _fails(PROJECT / "src", f"{tests} {at_once}", seconds=None):
         print(f"The tests fail without a mutation: {tests}. Mend them first.", flush=True)
         return 1
     left = survivors(chosen)
