@@ -270,14 +270,12 @@ def tell_bars(all_found: list[Found]) -> list[str]:
     for found in all_found:
         of = f"{found.tables} tables"
         claim = statistics.median(found.beside[SPARE])
-        once = statistics.median(found.at_once["times"])
         rows += [
             (
                 f"{of}: a claim by itself takes at most 10 ms (median)",
                 f"{ms(claim)} ms",
                 claim <= CLAIM,
             ),
-            (f"{of}: so does one of eight at once", f"{ms(once)} ms", once <= CLAIM),
             (
                 f"{of}: from the template, at most {REPLAY} times psycopg's message",
                 f"{found.ratio(TEMPLATE):.2f}",
