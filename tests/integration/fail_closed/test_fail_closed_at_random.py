@@ -62,7 +62,6 @@ def compare_public(conninfo: str) -> None:
 
 def sicken(conninfo: str, *, seed: str, patients: int, steps: int) -> list[Patient]:
     """Run only patients, and raise what goes wrong."""
-    witnesses.clean(conninfo)
     sick = [Patient(f"sick_{number}", seed, conninfo) for number in range(patients)]
     try:
         for error in treat(conninfo, sick, steps):
@@ -86,6 +85,7 @@ def test_what_is_missing_is_refused_and_healthy_schemas_notice_nothing(conninfo:
         except BaseException as error:  # noqa: BLE001 - raised in the main thread
             raised.append(error)
 
+    # Who is healthy cleans up before it begins; nobody else may take its rows away afterwards.
     thread = threading.Thread(target=be_healthy)
     thread.start()
     try:
@@ -114,6 +114,7 @@ def test_it_fails_without_the_locks(conninfo: str, left: int, monkeypatch: pytes
     monkeypatch.setattr(envelope, "_make", make_without)
     # What is remembered would be sent without locks by the tests after this one.
     monkeypatch.setattr(envelope, "_plain_cached", envelope._plain)
+    witnesses.clean(conninfo)
     with pytest.raises(LeakError):
         sicken(conninfo, seed="1", patients=1, steps=200)
     heal(conninfo)
@@ -123,6 +124,7 @@ def test_it_fails_without_the_guard_of_the_compilers(
     conninfo: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(compiler, "_is_suspect", lambda query: False)
+    witnesses.clean(conninfo)
     with pytest.raises(LeakError, match="should have raised NoActiveSchema"):
         sicken(conninfo, seed="1", patients=1, steps=200)
     heal(conninfo)
