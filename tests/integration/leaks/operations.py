@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import DatabaseError, connections, transaction
 from psycopg import sql
 from psycopg.pq import TransactionStatus
@@ -104,7 +105,11 @@ class Worker:
         weights = [each.weight for each in operations]
         (chosen,) = self.random.choices(operations, weights)
         self.note(chosen.name)
-        chosen.act(self)
+        try:
+            chosen.act(self)
+        except ObjectDoesNotExist as error:
+            # A worker asks for rows that it has written itself.
+            raise LeakError(f"A row is not where it was written: {error}") from error
         self.check_context()
 
     def _can(self, operation: Operation) -> bool:
