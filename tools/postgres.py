@@ -41,6 +41,7 @@ from urllib.parse import quote
 PROJECT = Path(__file__).resolve().parent.parent
 SERVER_USER = "nobody"  # Runs the server when we are root, which PostgreSQL refuses to run as. Every system has it.
 START_SECONDS = 60
+END_SECONDS = 600  # What is thrown away at the end may be a million files.
 MAX_SOCKET_PATH = 103  # sun_path has 108 bytes on Linux and 104 on macOS, the last one a NUL.
 PR_SET_PDEATHSIG = 1
 DEBIAN_BINARIES = "/usr/lib/postgresql/{}/bin"
@@ -227,7 +228,7 @@ class PostgresServer:
                 self._users, fcntl.LOCK_SH
             )
             self._release()
-            deadline = time.monotonic() + START_SECONDS
+            deadline = time.monotonic() + END_SECONDS
             while (
                 last
                 and _is_locked(self.directory / "supervisor.lock")
@@ -236,7 +237,7 @@ class PostgresServer:
                 time.sleep(0.02)
         if self._supervisor is not None:
             if last:
-                self._supervisor.wait(START_SECONDS)
+                self._supervisor.wait(END_SECONDS)
             else:
                 _outlived.append(self._supervisor)
             self._supervisor = None
