@@ -6,6 +6,7 @@ import importlib
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -86,6 +87,13 @@ def test_a_callback_is_logged_by_its_own_name(caplog: pytest.LogCaptureFixture) 
     with caplog.at_level(logging.ERROR), schema_context("later_one"), transaction.atomic():
         transaction.on_commit(fails, robust=True)
     assert "fails in on_commit() during transaction (on purpose)" in caplog.text
+
+
+def test_a_partial_is_logged_by_what_it_calls(caplog: pytest.LogCaptureFixture) -> None:
+    callback = partial(int, "no number")
+    with caplog.at_level(logging.ERROR), schema_context("later_one"), transaction.atomic():
+        transaction.on_commit(callback, robust=True)
+    assert f"calling {callback} in on_commit()" in caplog.text
 
 
 def test_a_callback_that_cannot_be_called_is_refused_as_by_django() -> None:

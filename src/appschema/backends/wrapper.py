@@ -116,7 +116,12 @@ class DatabaseWrapperMixin(_Base):
 
     def on_commit(self, func: Any, robust: bool = False) -> None:
         # The scope in which it is registered has often ended before the COMMIT.
-        super().on_commit(in_current_schema(func) if callable(func) else func, robust)
+        if callable(func):
+            name = getattr(func, "__qualname__", str(func))
+            func = in_current_schema(func)
+            # By this Django logs it when it fails; a partial has none that our wrapper could take over.
+            func.__qualname__ = name
+        super().on_commit(func, robust)
 
     def _configure_connection(self, connection: Any) -> bool:
         with without_envelope(connection):
