@@ -116,8 +116,8 @@ MUTATIONS = (
     Mutation(
         "a callback after the commit runs in the schema that registered it",
         "backends/wrapper.py",
-        "func = in_current_schema(func)",
-        "func = (lambda call: lambda: call())(func)",
+        "bound = in_current_schema(func)",
+        "bound = func",
         "tests/integration/test_later.py",
     ),
     Mutation(

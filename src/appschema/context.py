@@ -192,8 +192,12 @@ def in_current_schema(function: F) -> F:
     """
     scope = schema_context(current_schema())
     if isinstance(function, type):
-        # Nobody means to decorate the class: what is given away is a call of it.
-        return cast(F, scope(lambda *args, **kwargs: function(*args, **kwargs)))  # noqa: PLW0108
+        # Nobody means to decorate the class: what is given away is a call of it, by its name.
+        @wraps(function, updated=())
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **kwargs)
+
+        return cast(F, scope(call))
     return scope(function)
 
 

@@ -22,6 +22,7 @@ from django.core.signals import request_finished
 from django.db import close_old_connections, connection, connections, transaction
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory, TestCase, override_settings
+from django.test.utils import CaptureQueriesContext
 from django.urls import path
 
 from appschema import current_schema, deactivate, in_current_schema, schema_context
@@ -94,6 +95,25 @@ def test_a_partial_is_logged_by_what_it_calls(caplog: pytest.LogCaptureFixture) 
     with caplog.at_level(logging.ERROR), schema_context("later_one"), transaction.atomic():
         transaction.on_commit(callback, robust=True)
     assert f"calling {callback} in on_commit()" in caplog.text
+
+
+def test_a_class_is_logged_by_its_own_name(caplog: pytest.LogCaptureFixture) -> None:
+    class Fails:
+        def __init__(self) -> None:
+            raise ValueError("on purpose")
+
+    with caplog.at_level(logging.ERROR), schema_context("later_one"), transaction.atomic():
+        transaction.on_commit(Fails, robust=True)
+    assert f"calling {Fails.__qualname__} in on_commit()" in caplog.text
+
+
+def test_the_text_of_a_partial_is_not_made_unless_it_is_logged() -> None:
+    """That of a queryset would be a query."""
+    with schema_context("later_one"):
+        notes = Note.objects.all()
+        with CaptureQueriesContext(connection) as queries:
+            transaction.on_commit(partial(len, [notes]))
+    assert [each["sql"] for each in queries] == []
 
 
 def test_a_callback_that_cannot_be_called_is_refused_as_by_django() -> None:

@@ -37,6 +37,26 @@ _GO_DIRECTLY = (
 )
 
 
+class _Unnamed:
+    """A callback without a name, such as a partial, as *bound* to its schema.
+
+    Its text is made when Django logs a failure and not before: that of its arguments may be a query.
+    """
+
+    def __init__(self, callback: Any, bound: Any) -> None:
+        self._callback = callback
+        self._bound = bound
+
+    def __call__(self) -> Any:
+        return self._bound()
+
+    def __getattr__(self, name: str) -> str:
+        # Django before 6.1 fails to log what lacks it.
+        if name == "__qualname__":
+            return str(self._callback)
+        raise AttributeError(name)
+
+
 class DatabaseWrapperMixin(_Base):
     """A connection whose every statement carries the current schema."""
 
@@ -115,12 +135,10 @@ class DatabaseWrapperMixin(_Base):
         return cursor_class(self.connection, name=name, scrollable=False, withhold=withhold)
 
     def on_commit(self, func: Any, robust: bool = False) -> None:
-        # The scope in which it is registered has often ended before the COMMIT.
         if callable(func):
-            name = getattr(func, "__qualname__", str(func))
-            func = in_current_schema(func)
-            # By this Django logs it when it fails; a partial has none that our wrapper could take over.
-            func.__qualname__ = name
+            # The scope in which it is registered has often ended before the COMMIT.
+            bound = in_current_schema(func)
+            func = bound if hasattr(func, "__qualname__") else _Unnamed(func, bound)
         super().on_commit(func, robust)
 
     def _configure_connection(self, connection: Any) -> bool:
