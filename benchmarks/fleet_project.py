@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.workers import PROJECT, Worker
+from benchmarks.workers import PROJECT, Worker, inherited
 
 OURS, TENANTS, PGSCHEMAS = "appschema", "django-tenants", "django-pgschemas"
 APP = "releases"
@@ -134,7 +134,7 @@ class Project:
             process = subprocess.Popen(
                 command,
                 cwd=self.root,
-                env={**os.environ, **self._environment()},
+                env={**inherited(), **self._environment()},
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
@@ -154,7 +154,7 @@ class Project:
         done = subprocess.run(
             [sys.executable, "manage.py", command, "--help"],
             cwd=self.root,
-            env={**os.environ, **self._environment()},
+            env={**inherited(), **self._environment()},
             capture_output=True,
             text=True,
             check=True,

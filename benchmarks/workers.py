@@ -12,6 +12,14 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+def inherited() -> dict[str, str]:
+    """Return the environment for a process that is measured.
+
+    Some machines forbid Python to keep what it has compiled. Each start would compile all of Django anew.
+    """
+    return {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 class Worker:
     """Runs *module*, which answers one line of JSON for each line of JSON.
 
@@ -26,7 +34,7 @@ class Worker:
             text=True,
             cwd=PROJECT,
             env={
-                **os.environ,
+                **inherited(),
                 "PYTHONPATH": os.pathsep.join(map(str, (PROJECT / "src", PROJECT, *also))),
                 **environment,
             },

@@ -269,7 +269,15 @@ class LedgerEntry(models.Model):
         max_length=MAX_NAME_BYTES, primary_key=True, validators=[check_schema_name]
     )
     schema_oid = models.BigIntegerField(help_text="The namespace's oid.")
-    applied = models.ForeignKey(AppliedSet, on_delete=models.PROTECT, related_name="entries")
+    # All schemas that are migrated change to one and the same set: workers would wait for each other to
+    # lock its row. An entry whose set is not there tells nothing either.
+    applied = models.ForeignKey(
+        AppliedSet,
+        on_delete=models.PROTECT,
+        related_name="entries",
+        db_constraint=False,
+        db_index=False,
+    )
     rows = models.CharField(
         max_length=64,
         default="",

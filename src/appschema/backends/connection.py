@@ -54,6 +54,9 @@ class EnvelopeConnectionMixin(_Connection):
     touched_schemas: set[str | None]
     """The schemas under which statements were sent: PostgreSQL keeps what it learns of each."""
 
+    touched_in_part = 0.0
+    """How many schemas those come to of which it has learnt a few tables only."""
+
     budget: float
     """After how many of them it is to be renewed."""
 
@@ -70,7 +73,7 @@ class EnvelopeConnectionMixin(_Connection):
     @property
     def is_spent(self) -> bool:
         """Tell whether it has touched as many schemas as APPSCHEMA_CONNECTION_SCHEMAS allows."""
-        return len(self.touched_schemas) > self.budget
+        return len(self.touched_schemas) + self.touched_in_part > self.budget
 
     def cursor(
         self, name: str = "", *, binary: bool = False, row_factory: Any = None, **kwargs: Any
@@ -150,7 +153,7 @@ def send_bare(connection: BaseDatabaseWrapper, text: str) -> None:
 
     Nobody reads their megabytes to tell what they are. Inside a transaction they run as the role of
     the statement before, outside as the one that connects. What a session has learnt of a schema
-    by them is not counted, unless the caller adds it to ``touched_schemas``.
+    by them is not counted, unless the caller adds it to ``touched_schemas`` or ``touched_in_part``.
     """
     connection.ensure_connection()
     psycopg_connection: Any = connection.connection

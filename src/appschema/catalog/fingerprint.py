@@ -34,7 +34,7 @@ SELECT 'constraint ' || conrelid::pg_catalog.regclass || '.' || conname,
   FROM pg_catalog.pg_constraint WHERE conrelid IN ({oids}) AND contype <> 'n'
 UNION ALL
 SELECT 'index ' || indrelid::pg_catalog.regclass || '.' || indexrelid::pg_catalog.regclass,
-       concat_ws(' ', pg_catalog.pg_get_indexdef(indexrelid, 0, true), indisvalid)
+       concat_ws(' ', {index}, indisvalid)
   FROM pg_catalog.pg_index WHERE indrelid IN ({oids})
 UNION ALL
 SELECT 'trigger ' || tgrelid::pg_catalog.regclass || '.' || tgname,
@@ -44,6 +44,21 @@ UNION ALL
 SELECT 'sequence ' || seqrelid::pg_catalog.regclass,
        concat_ws(' ', seqtypid::pg_catalog.regtype, seqincrement, seqmin, seqmax, seqcycle)
   FROM pg_catalog.pg_sequence WHERE seqrelid IN ({oids})
+"""
+
+_INDEX = "pg_catalog.pg_get_indexdef(indexrelid, 0, true)"
+# PostgreSQL looks for what is the default at each column of an index that it spells out. Of what it brought
+# itself the oids are the same for all; what was made later could be each schema's own.
+_FIRST_OID_OF_USERS = 16384
+_INDEX_AT_LESS_COST = f"""
+CASE WHEN indexprs IS NULL AND indpred IS NULL AND {_FIRST_OID_OF_USERS} > ALL (indclass::oid[])
+          AND {_FIRST_OID_OF_USERS} > ALL (indcollation::oid[])
+     THEN concat_ws(' ', indisunique, indnullsnotdistinct, indnkeyatts, indclass, indcollation, indoption,
+                    (SELECT reloptions FROM pg_catalog.pg_class WHERE oid = indexrelid),
+                    (SELECT string_agg((SELECT pg_catalog.quote_ident(attname) FROM pg_catalog.pg_attribute
+                                         WHERE attrelid = indrelid AND attnum = key), ' ')
+                       FROM unnest(indkey::int2[]) AS key))
+     ELSE {_INDEX} END
 """
 
 
@@ -73,7 +88,7 @@ def fingerprint_sql(schema_name: str, relations: Iterable[str]) -> str:
 
     PostgreSQL raises UndefinedTable if it lacks one of the relations.
     """
-    rows = _rows(schema_name, relations)
+    rows = _rows(schema_name, relations, _INDEX_AT_LESS_COST)
     return (
         "(SELECT pg_catalog.md5(coalesce(pg_catalog.string_agg(object || ' ' || text, E'\\n'"
         f" ORDER BY object COLLATE \"C\"), '')) FROM ({rows}) AS found)"
@@ -91,16 +106,16 @@ def read_fingerprint(cursor: Any, schema_name: str, relations: Sequence[str]) ->
         [list(relations), schema_name],
     )
     found = [name for (name,) in cursor.fetchall()]
-    cursor.execute(_rows(schema_name, found))
+    cursor.execute(_rows(schema_name, found, _INDEX))
     objects = dict(cursor.fetchall())
     cursor.execute(f"SELECT {fingerprint_sql(schema_name, found)}")
     return Fingerprint(str(cursor.fetchone()[0]), objects)
 
 
-def _rows(schema_name: str, relations: Iterable[str]) -> str:
+def _rows(schema_name: str, relations: Iterable[str], index: str) -> str:
     schema = quote_identifier(schema_name)
     oids = (
         f"{quote_literal(f'{schema}.{quote_identifier(each)}')}::pg_catalog.regclass"
         for each in relations
     )
-    return _ROWS.format(oids=", ".join(oids) or "0")
+    return _ROWS.format(oids=", ".join(oids) or "0", index=index)

@@ -20,8 +20,8 @@ from appschema.names import PUBLIC
 from .execute import migrate_schema
 from .executor import Progress
 from .follow.group import PASSING, Group, Options
-from .follow.replay import RECORDS_DIFFER, sqlstate
-from .know.ledger import Ledger, State, is_kept, read_ledger, write_entries
+from .follow.replay import sqlstate
+from .know.ledger import Ledger, RecordsDiffer, State, is_kept, read_ledger, write_entries
 from .plan import Request, SchemaPlan
 from .records import public_records
 from .result import Result
@@ -162,7 +162,7 @@ class Runner:
             try:
                 result = act(name) if number == 0 else self._try_again(group, act, name)
                 return replace(result, seconds=time.monotonic() - begun)
-            except (DatabaseError, InterfaceError) as error:
+            except (DatabaseError, InterfaceError, RecordsDiffer) as error:
                 last: Exception = error
                 if (
                     not self._may_pass(error)
@@ -181,7 +181,7 @@ class Runner:
         connection = connections[self._using]
         if connection.in_atomic_block:
             return False
-        if sqlstate(error) == RECORDS_DIFFER:
+        if isinstance(error, RecordsDiffer):
             return True
         is_lost = connection.connection is None or not connection.is_usable()
         if is_lost:

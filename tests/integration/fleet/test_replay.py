@@ -143,6 +143,16 @@ def test_a_schema_that_follows_is_what_django_makes_of_the_first(shop: Site, kin
         assert_alike(shop)
 
 
+# Django renames the content type of a model with Python.
+DONE_AGAIN = {"python", "types-in-python", "rename-model"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_follows_is_sql_but_for_python(shop: Site, kind: str):
+    shop.add("shop", "0002_next", migration(KINDS[kind], depends=FIRST))
+    assert ("Not replayed" in shop.migrate(verbosity=2)) == (kind in DONE_AGAIN)
+
+
 def test_all_kinds_together_come_out_alike(shop: Site):
     # In an order in which none takes away what a later one needs.
     late = ["rename-field", "rename-model", "remove-field", "table", "remove-index", "rename-index"]
@@ -375,3 +385,28 @@ def test_a_squashed_migration_is_recorded_in_each_schema_without_a_plan(shop: Si
         assert "shop.0001_squashed_0002" in shop.records(name)
     with schema_context("acme"):
         assert "shop_box" in connection.introspection.table_names()
+
+
+def test_an_entry_of_a_set_that_is_gone_is_written_anew(shop: Site):
+    shop.rows("DELETE FROM public.appschema_appliedset")
+    shop.add("shop", "0002_next", migration(KINDS["create"], depends=FIRST))
+    assert "initech: 1 migration, replayed" in shop.migrate()
+    assert_alike(shop)
+    for name in NAMES:
+        ((told,),) = shop.rows(
+            "SELECT migrations FROM public.appschema_ledgerentry JOIN public.appschema_appliedset"
+            " ON digest = applied_id WHERE schema_name = %s",
+            name,
+        )
+        assert told == sorted(shop.records(name))
+
+
+def test_of_a_schema_that_follows_its_connection_counts_the_tables_it_dealt_with(shop: Site):
+    shop.add("shop", "0002_next", migration(KINDS["add-index"], depends=FIRST))
+    connection.close()
+    shop.migrate("--jobs", "1")
+    session: Any = connection.connection
+    assert not {"globex", "initech"} & session.touched_schemas
+    # The records and one table, of all that a schema has, in two schemas.
+    tables = {"django_migrations"} | shop.tables("globex")
+    assert session.touched_in_part == pytest.approx(2 * 2 / len(tables))

@@ -26,6 +26,7 @@ from appschema.fleet.execute import Send, run_plan
 from appschema.fleet.executor import PlacedExecutor, Progress
 from appschema.fleet.know.ledger import digest_sql, held, note_drift, write_entry
 from appschema.fleet.plan import Request, SchemaPlan
+from appschema.names import MARKER_TABLE
 from appschema.patience import waiting_at_most
 from appschema.placement import Placement
 from appschema.router import noting_questions, reaching_shared_tables
@@ -210,5 +211,7 @@ def run_directly(
         recording = executor.tape.recording
         recording.asked = list(asked)
         recording.needs = named_tables(recording.texts(), tables)
+        dealt_with = {MARKER_TABLE, *recording.needs, *recording.touched}
+        recording.share = len(dealt_with) / len(tables | dealt_with)
         recording.apps_before, recording.apps_after = apps_before, apps_after
         return recording, rows

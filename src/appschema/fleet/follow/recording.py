@@ -133,6 +133,8 @@ class Recording:
     """The relations that it has made or changed."""
     fingerprint: Fingerprint = field(default_factory=Fingerprint)
     """What those were like afterwards."""
+    share: float = 1.0
+    """Which part of a schema's tables it deals with."""
     digest: str = ""
     """Of the records afterwards."""
     is_apart: bool = False
@@ -204,7 +206,8 @@ class Recorder:
         if (
             getattr(field, "auto_now", False)
             or getattr(field, "auto_now_add", False)
-            or (callable(field.default) and field.default not in _CONSTANT)
+            # A field without a default has a class there, which can be called too.
+            or (field.has_default() and callable(field.default) and field.default not in _CONSTANT)
         ):
             self._evaluated.append(field.name)
 

@@ -22,7 +22,14 @@ from appschema.backends.envelope import envelope_of
 from appschema.catalog import fingerprint_sql, read_fingerprint
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import SchemaDrifts
-from appschema.fleet.know.ledger import digest_sql, entry_sql, held, known_entry_sql
+from appschema.fleet.know.ledger import (
+    Difference,
+    RecordsDiffer,
+    entry_sql,
+    held,
+    settling_entry_sql,
+    what_differs,
+)
 from appschema.names import quote_literal
 from appschema.router import reaching_shared_tables
 
@@ -30,9 +37,6 @@ from .made_rows import MadeRows
 from .recording import FIRE_PENDING, Again, Recording, Track, records_sql
 from .touched import accept_drift_sql
 from .unfinished import Unfinished
-
-RECORDS_DIFFER, DRIFTS = "AS001", "AS002"
-"""SQLSTATEs of ours."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,13 @@ class Replay:
     """Sends a signal to receivers that are to run in each schema, if there are any."""
 
     def run(self, schema_name: str) -> None:
-        """Do it all in *schema_name*. Raises ``SchemaDrifts``, and what PostgreSQL says.
+        """Do it all in *schema_name*. Raises ``SchemaDrifts``, ``RecordsDiffer``, and what PostgreSQL says.
 
         Needs a connection outside a transaction, unless all is to be part of the one that is open.
         """
         connection: Any = self.connection
         connection.ensure_connection()
-        connection.connection.touched_schemas.add(schema_name)
+        connection.connection.touched_in_part += self.recording.share
         # An error must not spoil a transaction that goes on with the next schema.
         using = connection.alias
         around = transaction.atomic(using=using) if connection.in_atomic_block else nullcontext()
@@ -66,8 +70,11 @@ class Replay:
                 with around:
                     self._run(schema_name)
             except DatabaseError as error:
-                if sqlstate(error) == DRIFTS:
-                    raise self._drift(schema_name) from None
+                match what_differs(error):
+                    case Difference.LIKENESS:
+                        raise self._drift(schema_name) from None
+                    case Difference.RECORDS:
+                        raise RecordsDiffer(schema_name) from None
                 raise
 
     def _run(self, schema_name: str) -> None:
@@ -106,15 +113,11 @@ class Replay:
     def _settle(self, schema_name: str) -> str:
         """Return a statement that writes the entry, and fails if the schema is not like the first."""
         digest, touched = self.recording.digest, self.recording.touched
-        steps = [
-            _unless(digest_sql(schema_name), digest, RECORDS_DIFFER),
-            known_entry_sql(schema_name, digest, rows=self.rows.digest),
-        ]
+        if_alike = None
         if self.verifies and not self.accepts_drift and touched:
-            found = fingerprint_sql(schema_name, touched)
-            steps.append(_unless(found, self.recording.fingerprint.hash, DRIFTS))
-        body = "; ".join(steps)
-        return f"DO {quote_literal(f'BEGIN {body}; END')}"
+            found, wanted = fingerprint_sql(schema_name, touched), self.recording.fingerprint.hash
+            if_alike = f"{found} = {quote_literal(wanted)}"
+        return settling_entry_sql(schema_name, digest, rows=self.rows.digest, if_alike=if_alike)
 
     def _run_in_steps(self, schema_name: str) -> None:
         tracks = self.recording.tracks
@@ -213,14 +216,6 @@ def sqlstate(error: BaseException) -> str | None:
     """Return PostgreSQL's code for an error of Django's."""
     found: str | None = getattr(error.__cause__, "sqlstate", None)
     return found
-
-
-def _unless(found: str, wanted: str, code: str) -> str:
-    """Return a statement of PL/pgSQL that raises the error *code* if the value is another."""
-    return (
-        f"IF {found} IS DISTINCT FROM {quote_literal(wanted)} THEN"
-        f" RAISE EXCEPTION USING ERRCODE = '{code}', MESSAGE = 'differs'; END IF"
-    )
 
 
 def _parts(tracks: Iterable[Track]) -> list[list[Track]]:

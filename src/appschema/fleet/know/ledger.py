@@ -13,13 +13,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import errors
 
 from appschema.backends.connection import send_bare
 from appschema.context import as_owner, schema_context
+from appschema.exceptions import MigrationError
 from appschema.models import AppliedSet, LedgerEntry, Schema
 from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier, quote_literal
 
@@ -48,6 +51,23 @@ class Standing:
 
     schema_name: str
     state: State | None
+
+
+class Difference(Enum):
+    """Why the statement of ``settling_entry_sql`` fails: the column that it leaves null."""
+
+    RECORDS = "schema_oid"
+    LIKENESS = "rows"
+
+
+class RecordsDiffer(MigrationError):
+    """A schema's records are not those by which its migration was planned."""
+
+    def __init__(self, schema_name: str) -> None:
+        super().__init__(
+            f"The records of migrations in schema {schema_name!r} have changed since this run read the"
+            " ledger, and nothing was changed in it. Run 'manage.py migrate --verify'."
+        )
 
 
 _is_held: ContextVar[bool] = ContextVar("appschema_ledger_held", default=False)
@@ -142,12 +162,18 @@ def _entries(using: str) -> Any:
     return LedgerEntry.objects.using(using) if is_kept(connections[using]) else None
 
 
+def table_of(model: Any) -> str:
+    """Return the model's table in public, quoted."""
+    return f"{PUBLIC}.{quote_identifier(model._meta.db_table)}"
+
+
 def digest_sql(schema_name: str) -> str:
     """Return an SQL expression for the digest of a schema's records."""
     table = f"{quote_identifier(schema_name)}.{quote_identifier(MARKER_TABLE)}"
     return f"(SELECT {_DIGEST} FROM {table})"
 
 
+_INSERT = f"INSERT INTO {table_of(LedgerEntry)} AS e (schema_name, schema_oid, applied_id, rows)"
 _ORDER = 'ORDER BY app COLLATE "C", name COLLATE "C"'
 _DIGEST = (
     "encode(sha256(convert_to(coalesce(string_agg(app || '.' || name, E'\\n' "
@@ -165,7 +191,8 @@ def entry_sql(schema_name: str, *, rows: str | None = None) -> str:
         f"WITH own AS MATERIALIZED (SELECT {_own(schema_name)}),"
         f" written AS (INSERT INTO {table_of(AppliedSet)} (digest, migrations) SELECT * FROM own"
         f" WHERE NOT EXISTS (SELECT FROM {table_of(AppliedSet)} a WHERE a.digest = own.digest)"
-        f" ON CONFLICT DO NOTHING) {_insert(schema_name, 'digest', rows)} FROM own {_update(rows)}"
+        f" ON CONFLICT DO NOTHING) {_INSERT} SELECT {quote_literal(schema_name)}, {_oid(schema_name)},"
+        f" digest, {quote_literal(rows or '')} FROM own {_update(rows)}"
     )
 
 
@@ -178,17 +205,40 @@ def _own(schema_name: str) -> str:
     )
 
 
-def known_entry_sql(schema_name: str, digest: str, *, rows: str) -> str:
-    """Return as ``entry_sql`` one that takes a digest at its word, of a set that is written already."""
-    return f"{_insert(schema_name, quote_literal(digest), rows)} {_update(rows)}"
+def settling_entry_sql(
+    schema_name: str, digest: str, *, rows: str, if_alike: str | None = None
+) -> str:
+    """Return one statement that writes the entry of a schema whose records have this digest.
 
-
-def _insert(schema_name: str, digest: str, rows: str | None) -> str:
+    It fails if they have another, or if *if_alike*, an SQL expression, is not true: see
+    ``what_differs``. The set must be written already.
+    """
+    # A column that must not be null is, and PostgreSQL tells which. A block of PL/pgSQL could say it in words
+    # of ours, but would have all of this parsed twice, in each schema.
+    told = quote_literal(rows)
+    if if_alike is not None:
+        told = f"CASE WHEN {if_alike} THEN {told} END"
     return (
-        f"INSERT INTO {table_of(LedgerEntry)} AS e (schema_name, schema_oid, applied_id, rows)"
-        f" SELECT {quote_literal(schema_name)}, {quote_literal(quote_identifier(schema_name))}"
-        f"::regnamespace::oid, {digest}, {quote_literal(rows or '')}"
+        f"{_INSERT} SELECT {quote_literal(schema_name)},"
+        f" CASE {digest_sql(schema_name)} WHEN {quote_literal(digest)} THEN {_oid(schema_name)} END,"
+        f" {quote_literal(digest)}, {told} {_update(rows)}"
     )
+
+
+def what_differs(error: DatabaseError) -> Difference | None:
+    """Return why the statement of ``settling_entry_sql`` failed, if it is that which did."""
+    diagnosis = getattr(error.__cause__, "diag", None)
+    if (
+        diagnosis is None
+        or diagnosis.sqlstate != errors.NotNullViolation.sqlstate
+        or diagnosis.table_name != LedgerEntry._meta.db_table
+    ):
+        return None
+    return Difference(diagnosis.column_name)
+
+
+def _oid(schema_name: str) -> str:
+    return f"{quote_literal(quote_identifier(schema_name))}::regnamespace::oid"
 
 
 def _update(rows: str | None) -> str:
@@ -202,11 +252,6 @@ def _update(rows: str | None) -> str:
 
 def _taking(*columns: str) -> str:
     return ", ".join(f"{name} = EXCLUDED.{name}" for name in columns)
-
-
-def table_of(model: Any) -> str:
-    """Return the model's table in public, quoted."""
-    return f"{PUBLIC}.{quote_identifier(model._meta.db_table)}"
 
 
 class Ledger:
@@ -289,13 +334,14 @@ def _read(
         wanted = "SELECT * FROM unnest(%s::text[]) WITH ORDINALITY"
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT w.name, ({'true' if anew else 'e.schema_name IS NULL'}) AND EXISTS (SELECT"
+            f"SELECT w.name, ({'true' if anew else 'a.digest IS NULL'}) AND EXISTS (SELECT"
             " FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid"
             f" AND c.relname = {marker}), n.oid IS NULL,"
-            " e.applied_id, e.rows, e.drift, coalesce(e.under_way::text, '')"
+            " a.digest, e.rows, e.drift, coalesce(e.under_way::text, '')"
             f" FROM ({wanted}) AS w (name, number)"
             " LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = w.name"
             f" LEFT JOIN {entries} e ON e.schema_name = w.name AND e.schema_oid = n.oid"
+            f" LEFT JOIN {table_of(AppliedSet)} a ON a.digest = e.applied_id"
             " ORDER BY w.number",
             None if names is None else [list(names)],
         )
