@@ -425,7 +425,7 @@ MUTATIONS = (
     Mutation(
         "records that the ledger has wrong are noticed",
         "fleet/know/ledger.py",
-        "CASE {digest_sql(schema_name)} WHEN {quote_literal(digest)} THEN",
+        "CASE {found} WHEN {quote_literal(wanted)} THEN",
         "CASE WHEN true THEN",
         f"{FLEET}/test_replay.py",
     ),

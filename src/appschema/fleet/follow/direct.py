@@ -24,7 +24,7 @@ from appschema.context import as_owner, schema_context
 from appschema.exceptions import SchemaDrifts
 from appschema.fleet.execute import Send, run_plan
 from appschema.fleet.executor import PlacedExecutor, Progress
-from appschema.fleet.know.ledger import digest_sql, held, note_drift, write_entry
+from appschema.fleet.know.ledger import held, note_drift, read_records, write_entry
 from appschema.fleet.plan import Request, SchemaPlan
 from appschema.names import MARKER_TABLE
 from appschema.patience import waiting_at_most
@@ -152,8 +152,7 @@ class DirectExecutor(PlacedExecutor):
         self._touched |= touched_relations(connection, name)
         recording.touched = tuple(sorted(self._touched)) if like is None else like.touched
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {digest_sql(name)}")
-            recording.digest = cursor.fetchone()[0]
+            recording.records = read_records(cursor, name)
             recording.fingerprint = read_fingerprint(cursor, name, recording.touched)
         if like is not None and like.fingerprint != recording.fingerprint:
             if not self._accepts_drift:

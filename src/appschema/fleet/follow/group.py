@@ -17,7 +17,7 @@ from appschema.conf import get_config
 from appschema.context import schema_context
 from appschema.exceptions import SchemaDrifts
 from appschema.fleet.executor import PlacedExecutor, Progress
-from appschema.fleet.know.ledger import State
+from appschema.fleet.know.ledger import RecordSet, State
 from appschema.fleet.plan import Request, SchemaPlan, find_squashed, plan_schema
 from appschema.fleet.receivers import others_receive, send_placed
 from appschema.fleet.records import KnownRecords, Records
@@ -119,7 +119,7 @@ class Group:
             how = self._go_alone(schema_name, "a database router answers otherwise in it")
         else:
             try:
-                self._as_replay().run(schema_name)
+                self._replay.run(schema_name)
             except SchemaDrifts:
                 raise
             except DatabaseError as error:
@@ -138,8 +138,8 @@ class Group:
         """Make rows that are missing, where there are no migrations to run."""
         assert self._rows is not None
         Replay(
-            connections[self._using],
-            Recording(digest=self.state.applied),
+            self._using,
+            Recording(records=RecordSet(self.state.applied)),
             self._rows,
             has_rows=self._rows.digest == self.state.rows,
             lock_timeout=self._options.lock_timeout,
@@ -206,11 +206,12 @@ class Group:
             named = frozenset(get_config().post_migrate)
             self._send(signal, only=named, apps=global_apps, plan=[], stdout=None)
 
-    def _as_replay(self) -> Replay:
+    @cached_property
+    def _replay(self) -> Replay:
         assert self._recording is not None
         assert self._rows is not None
         return Replay(
-            connections[self._using],
+            self._using,
             self._recording,
             self._rows,
             has_rows=self._rows.digest == self.state.rows,
@@ -246,6 +247,8 @@ class Group:
 
     def _is_routed_alike(self, schema_name: str) -> bool:
         assert self._recording is not None
+        if not self._recording.asked:
+            return True
         with schema_context(schema_name):
             return all(each.is_answered_alike() for each in self._recording.asked)
 

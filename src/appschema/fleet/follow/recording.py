@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -23,6 +24,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
 from appschema.catalog import Fingerprint
+from appschema.fleet.know.ledger import RecordSet
 from appschema.names import MARKER_TABLE, quote_identifier, quote_literal
 from appschema.router import Question
 
@@ -118,6 +120,12 @@ def records_sql(records: Iterable[tuple[str, str, bool]]) -> list[str]:
     ]
 
 
+def joined(statements: Iterable[str]) -> str:
+    """Return the statements as one text."""
+    # A statement may end with a comment, in which a semicolon would be lost.
+    return "\n;\n".join(statements)
+
+
 @dataclass
 class Recording:
     """What Django did in one schema, migration by migration."""
@@ -135,8 +143,8 @@ class Recording:
     """What those were like afterwards."""
     share: float = 1.0
     """Which part of a schema's tables it deals with."""
-    digest: str = ""
-    """Of the records afterwards."""
+    records: RecordSet = field(default_factory=RecordSet)
+    """Its records of migrations afterwards."""
     is_apart: bool = False
     """Each migration must be committed by itself."""
     apps_before: Any = None
@@ -161,6 +169,15 @@ class Recording:
         """Yield the SQL."""
         for track in self.tracks:
             yield from (item for item in track.items if isinstance(item, str))
+
+    @cached_property
+    def text(self) -> str:
+        """All of it as one text, if it is SQL."""
+        parts: list[str] = []
+        for track in self.tracks:
+            parts += (item for item in track.items if isinstance(item, str))
+            parts += [*records_sql(track.records), FIRE_PENDING]
+        return joined(parts)
 
     @property
     def names(self) -> tuple[str, ...]:

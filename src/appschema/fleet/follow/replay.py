@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.signals import post_migrate, pre_migrate
@@ -34,7 +34,7 @@ from appschema.names import quote_literal
 from appschema.router import reaching_shared_tables
 
 from .made_rows import MadeRows
-from .recording import FIRE_PENDING, Again, Recording, Track, records_sql
+from .recording import FIRE_PENDING, Again, Recording, Track, joined, records_sql
 from .touched import accept_drift_sql
 from .unfinished import Unfinished
 
@@ -43,7 +43,7 @@ from .unfinished import Unfinished
 class Replay:
     """How the schemas of one group follow the first."""
 
-    connection: BaseDatabaseWrapper
+    using: str
     recording: Recording
     rows: MadeRows
     has_rows: bool
@@ -54,6 +54,11 @@ class Replay:
     send: Callable[..., None] | None
     """Sends a signal to receivers that are to run in each schema, if there are any."""
 
+    @property
+    def connection(self) -> BaseDatabaseWrapper:
+        """The connection of this thread."""
+        return connections[self.using]
+
     def run(self, schema_name: str) -> None:
         """Do it all in *schema_name*. Raises ``SchemaDrifts``, ``RecordsDiffer``, and what PostgreSQL says.
 
@@ -63,8 +68,9 @@ class Replay:
         connection.ensure_connection()
         connection.connection.touched_in_part += self.recording.share
         # An error must not spoil a transaction that goes on with the next schema.
-        using = connection.alias
-        around = transaction.atomic(using=using) if connection.in_atomic_block else nullcontext()
+        around = (
+            transaction.atomic(using=self.using) if connection.in_atomic_block else nullcontext()
+        )
         with schema_context(schema_name), as_owner():
             try:
                 with around:
@@ -79,7 +85,7 @@ class Replay:
 
     def _run(self, schema_name: str) -> None:
         if self.recording.is_sql and not self.recording.is_apart and self.send is None:
-            send_bare(self.connection, _joined(self._whole(schema_name)))
+            send_bare(self.connection, joined(self._whole(schema_name)))
         else:
             with reaching_shared_tables():
                 self._run_in_steps(schema_name)
@@ -88,10 +94,7 @@ class Replay:
         # First of all: what makes the text mean this schema locks tables too.
         yield self._patience()
         yield from self._start(schema_name, self.recording.needs)
-        for track in self.recording.tracks:
-            yield from (item for item in track.items if isinstance(item, str))
-            yield from records_sql(track.records)
-            yield FIRE_PENDING
+        yield self.recording.text
         yield from self._end(schema_name, checked=checked)
 
     def _start(self, schema_name: str, needs: tuple[str, ...] = ()) -> list[str]:
@@ -112,12 +115,14 @@ class Replay:
 
     def _settle(self, schema_name: str) -> str:
         """Return a statement that writes the entry, and fails if the schema is not like the first."""
-        digest, touched = self.recording.digest, self.recording.touched
+        recording, touched = self.recording, self.recording.touched
         if_alike = None
         if self.verifies and not self.accepts_drift and touched:
-            found, wanted = fingerprint_sql(schema_name, touched), self.recording.fingerprint.hash
+            found, wanted = fingerprint_sql(schema_name, touched), recording.fingerprint.hash
             if_alike = f"{found} = {quote_literal(wanted)}"
-        return settling_entry_sql(schema_name, digest, rows=self.rows.digest, if_alike=if_alike)
+        return settling_entry_sql(
+            schema_name, recording.records, rows=self.rows.digest, if_alike=if_alike
+        )
 
     def _run_in_steps(self, schema_name: str) -> None:
         tracks = self.recording.tracks
@@ -142,7 +147,7 @@ class Replay:
 
     @contextmanager
     def _one_transaction(self) -> Iterator[None]:
-        with held(), transaction.atomic(using=self.connection.alias):
+        with held(), transaction.atomic(using=self.using):
             yield
 
     def _finish(self, schema_name: str, texts: list[str]) -> None:
@@ -180,7 +185,7 @@ class Replay:
         if not texts:
             return
         connection: Any = self.connection.connection
-        send_bare(self.connection, _joined([*self._start(schema_name), *texts]))
+        send_bare(self.connection, joined([*self._start(schema_name), *texts]))
         # What it has left pending is fired before a statement of another schema.
         envelope = envelope_of(schema_name, (), connection)
         connection.transaction_path.carry(envelope.holder, envelope.path)
@@ -199,16 +204,16 @@ class Replay:
 
     def _drift(self, schema_name: str) -> SchemaDrifts:
         """Do it again, to see what comes out, and roll it back."""
-        with transaction.atomic(using=self.connection.alias):
+        with transaction.atomic(using=self.using):
             if self.recording.is_sql:
-                send_bare(self.connection, _joined(self._whole(schema_name, checked=False)))
+                send_bare(self.connection, joined(self._whole(schema_name, checked=False)))
             else:
                 with reaching_shared_tables():
                     rest = self._run_part(schema_name, self.recording.tracks, [])
                     self._send(schema_name, rest)
             with self.connection.cursor() as cursor:
                 found = read_fingerprint(cursor, schema_name, self.recording.touched)
-            transaction.set_rollback(True, using=self.connection.alias)
+            transaction.set_rollback(True, using=self.using)
         return SchemaDrifts(schema_name, self.recording.fingerprint.differences(found))
 
 
@@ -227,8 +232,3 @@ def _parts(tracks: Iterable[Track]) -> list[list[Track]]:
         else:
             parts.append([track])
     return parts
-
-
-def _joined(statements: Iterable[str]) -> str:
-    # A statement may end with a comment, in which a semicolon would be lost.
-    return "\n;\n".join(statements)

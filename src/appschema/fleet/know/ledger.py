@@ -53,6 +53,15 @@ class Standing:
     state: State | None
 
 
+@dataclass(frozen=True, slots=True)
+class RecordSet:
+    """A schema's records of migrations, by which those of another are known to be the same."""
+
+    digest: str = ""
+    hash: str = ""
+    """Takes PostgreSQL less time; means nothing on another server. May be unknown."""
+
+
 class Difference(Enum):
     """Why the statement of ``settling_entry_sql`` fails: the column that it leaves null."""
 
@@ -169,8 +178,7 @@ def table_of(model: Any) -> str:
 
 def digest_sql(schema_name: str) -> str:
     """Return an SQL expression for the digest of a schema's records."""
-    table = f"{quote_identifier(schema_name)}.{quote_identifier(MARKER_TABLE)}"
-    return f"(SELECT {_DIGEST} FROM {table})"
+    return f"(SELECT {_DIGEST} FROM {_marker(schema_name)})"
 
 
 _INSERT = f"INSERT INTO {table_of(LedgerEntry)} AS e (schema_name, schema_oid, applied_id, rows)"
@@ -198,30 +206,45 @@ def entry_sql(schema_name: str, *, rows: str | None = None) -> str:
 
 def _own(schema_name: str) -> str:
     """Return what follows SELECT to get the digest of a schema's records, and the records."""
-    marker = f"{quote_identifier(schema_name)}.{quote_identifier(MARKER_TABLE)}"
     return (
         f"{_DIGEST} AS digest, coalesce(jsonb_agg(app || '.' || name {_ORDER}), '[]') AS migrations"
-        f" FROM {marker}"
+        f" FROM {_marker(schema_name)}"
+    )
+
+
+def read_records(cursor: Any, schema_name: str) -> RecordSet:
+    """Return the records that a schema has now."""
+    cursor.execute(f"SELECT {digest_sql(schema_name)}, {_hash_sql(schema_name)}")
+    return RecordSet(*cursor.fetchone())
+
+
+def _hash_sql(schema_name: str) -> str:
+    return (
+        "(SELECT coalesce(sum(pg_catalog.hashtextextended(name, pg_catalog.hashtext(app))), 0)::text"
+        f" FROM {_marker(schema_name)})"
     )
 
 
 def settling_entry_sql(
-    schema_name: str, digest: str, *, rows: str, if_alike: str | None = None
+    schema_name: str, records: RecordSet, *, rows: str, if_alike: str | None = None
 ) -> str:
-    """Return one statement that writes the entry of a schema whose records have this digest.
+    """Return one statement that writes the entry of a schema that has these records.
 
-    It fails if they have another, or if *if_alike*, an SQL expression, is not true: see
+    It fails if it has others, or if *if_alike*, an SQL expression, is not true: see
     ``what_differs``. The set must be written already.
     """
     # A column that must not be null is, and PostgreSQL tells which. A block of PL/pgSQL could say it in words
     # of ours, but would have all of this parsed twice, in each schema.
+    found, wanted = digest_sql(schema_name), records.digest
+    if records.hash:
+        found, wanted = _hash_sql(schema_name), records.hash
     told = quote_literal(rows)
     if if_alike is not None:
         told = f"CASE WHEN {if_alike} THEN {told} END"
     return (
         f"{_INSERT} SELECT {quote_literal(schema_name)},"
-        f" CASE {digest_sql(schema_name)} WHEN {quote_literal(digest)} THEN {_oid(schema_name)} END,"
-        f" {quote_literal(digest)}, {told} {_update(rows)}"
+        f" CASE {found} WHEN {quote_literal(wanted)} THEN {_oid(schema_name)} END,"
+        f" {quote_literal(records.digest)}, {told} {_update(rows)}"
     )
 
 
@@ -235,6 +258,10 @@ def what_differs(error: DatabaseError) -> Difference | None:
     ):
         return None
     return Difference(diagnosis.column_name)
+
+
+def _marker(schema_name: str) -> str:
+    return f"{quote_identifier(schema_name)}.{quote_identifier(MARKER_TABLE)}"
 
 
 def _oid(schema_name: str) -> str:
@@ -293,7 +320,7 @@ def read_ledger(
         if unknown and writes:
             write_entries(connection, unknown)
             found, unknown = _read(connection, names, anew=anew), []
-        seen = _read_records(connection, unknown)
+        seen = _read_unknown(connection, unknown)
         standings = [
             Standing(name, State(seen[name][0]) if name in seen else state)
             for name, _, state in found
@@ -301,7 +328,7 @@ def read_ledger(
         return Ledger(standings, _read_sets(connection, standings) | dict(seen.values()))
 
 
-def _read_records(
+def _read_unknown(
     connection: BaseDatabaseWrapper, names: Sequence[str]
 ) -> dict[str, tuple[str, frozenset[Key]]]:
     """Return the digest and the records of schemas, from themselves; nothing is written."""
