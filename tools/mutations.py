@@ -424,7 +424,7 @@ MUTATIONS = (
     ),
     Mutation(
         "records that the ledger has wrong are noticed",
-        "fleet/know/ledger.py",
+        "fleet/know/entries.py",
         "CASE {found} WHEN {quote_literal(wanted)} THEN",
         "CASE WHEN true THEN",
         f"{FLEET}/test_replay.py",

@@ -20,7 +20,8 @@
     ├── UnsupportedObject        a schema holds what cannot be written as SQL for another name
     ├── UnsafeStatement          SQL that cannot carry its schema (also Django's NotSupportedError)
     ├── MigrationError           a fleet's migration that must not begin, or that failed
-    │   └── SchemaDrifts         a schema differs from what the same migrations made of others
+    │   ├── SchemaDrifts         a schema differs from what the same migrations made of others
+    │   └── RecordsDiffer        its records are not those by which its migration was planned
     └── StillReferenced          schemas refer to rows to be deleted (also Django's IntegrityError)
 
 Those that a person meets at the command line are also Django's CommandError, so that
@@ -243,3 +244,21 @@ class SchemaDrifts(MigrationError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.schema_name, self.differences)
+
+
+class RecordsDiffer(MigrationError):
+    """A schema's records of migrations are not those by which its migration was planned.
+
+    Nothing was changed in it. ``migrate`` plans it anew by itself; only inside a transaction of the
+    caller's, where others' changes do not show, is it raised.
+    """
+
+    def __init__(self, schema_name: str) -> None:
+        self.schema_name = schema_name
+        super().__init__(
+            f"The records of migrations in schema {schema_name!r} are not those that the ledger told of,"
+            " and nothing was changed in it. Run 'manage.py migrate --verify'."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.schema_name,)

@@ -43,7 +43,7 @@ class EnvelopeConnectionMixin(_Connection):
     """What is known of the path inside the open transaction; use it with the lock held."""
 
     keeps_ledger = False
-    """Whether the database is known to have the table in which ``fleet.know.ledger`` keeps what is applied."""
+    """Whether the database is known to have the table in which ``fleet.know.entries`` keeps what is applied."""
 
     database_name = ""
     """The database's name as PostgreSQL knows it; a pooler may know it by another."""

@@ -20,7 +20,7 @@ from appschema.names import PUBLIC, quote_identifier
 from appschema.patience import patiently
 from appschema.roles.database import DatabaseRoles
 
-from .know.ledger import digest_sql, drop_entry
+from .know.entries import digest_sql, drop_entry
 
 
 @dataclass(frozen=True)

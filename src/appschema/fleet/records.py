@@ -27,7 +27,7 @@ from appschema.names import PUBLIC
 from appschema.placement import Placement, get_placement
 from appschema.router import is_ours
 
-from .know.ledger import is_held, write_entry
+from .know.entries import is_held, write_entry
 
 Key = tuple[str, str]
 Records = dict[Key, Any]

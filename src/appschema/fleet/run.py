@@ -13,7 +13,8 @@ from appschema.context import schema_context
 from appschema.names import PUBLIC
 
 from .execute import make_plan
-from .know.ledger import drop_unused_sets, forget_whether_kept
+from .know.entries import forget_whether_kept
+from .know.ledger import drop_unused_sets
 from .plan import Request
 from .result import Result
 from .selection import Selection, select_waves

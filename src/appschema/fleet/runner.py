@@ -14,14 +14,15 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
 from appschema.context import as_owner, schema_context
-from appschema.exceptions import SchemaMissing
+from appschema.exceptions import RecordsDiffer, SchemaMissing
 from appschema.names import PUBLIC
 
 from .execute import migrate_schema
 from .executor import Progress
 from .follow.group import PASSING, Group, Options
 from .follow.replay import sqlstate
-from .know.ledger import Ledger, RecordsDiffer, State, is_kept, read_ledger, write_entries
+from .know.entries import is_kept, write_entries
+from .know.ledger import Ledger, State, read_ledger
 from .plan import Request, SchemaPlan
 from .records import public_records
 from .result import Result

@@ -10,7 +10,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from appschema.context import schema_context
 from appschema.fleet.execute import migrate_schema
 from appschema.fleet.follow.made_rows import find_made_rows
-from appschema.fleet.know.ledger import held, write_entry
+from appschema.fleet.know.entries import held, write_entry
 from appschema.fleet.new_schema import NewSchemaExecutor
 from appschema.fleet.plan import Request
 from appschema.fleet.receivers import load_receivers

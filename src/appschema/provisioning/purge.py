@@ -19,7 +19,7 @@ from appschema.conf import get_config
 from appschema.context import as_owner, schema_context
 from appschema.deletion import delete_everywhere, refuse_protected
 from appschema.exceptions import SchemaBusy, UnknownSchema, WrongState
-from appschema.fleet.know.ledger import drop_entry
+from appschema.fleet.know.entries import drop_entry
 from appschema.fleet.result import Result
 from appschema.models import Schema
 from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier, validate_schema_name

@@ -21,7 +21,7 @@ from appschema.catalog import Script
 from appschema.conf import get_config
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import SchemaBusy, TemplateLags, WrongState
-from appschema.fleet.know.ledger import copy_entry
+from appschema.fleet.know.entries import copy_entry
 from appschema.fleet.origins import drop_own_schema, drop_spare
 from appschema.models import Spare, Template
 from appschema.names import PUBLIC, SPARE_PREFIX, quote_identifier, quote_literal

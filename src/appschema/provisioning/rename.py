@@ -11,7 +11,7 @@ from psycopg import errors
 from appschema.catalog import Script, functions_naming_schema, read_schema
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import SchemaExists, SchemaMissing
-from appschema.fleet.know.ledger import is_kept, rename_entry_sql
+from appschema.fleet.know.entries import is_kept, rename_entry_sql
 from appschema.models import Schema
 from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier, validate_schema_name
 from appschema.patience import patiently

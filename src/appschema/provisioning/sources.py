@@ -7,7 +7,7 @@ from pathlib import Path
 
 from appschema.conf import get_config
 from appschema.exceptions import TemplateLags
-from appschema.fleet.know.ledger import copy_entry
+from appschema.fleet.know.entries import copy_entry
 from appschema.fleet.origins import read_digests
 from appschema.models import Spare, Template
 

@@ -24,7 +24,7 @@ from appschema.context import as_owner, schema_context
 from appschema.exceptions import SchemaDrifts
 from appschema.fleet.execute import Send, run_plan
 from appschema.fleet.executor import PlacedExecutor, Progress
-from appschema.fleet.know.ledger import held, note_drift, read_records, write_entry
+from appschema.fleet.know.entries import held, note_drift, read_records, write_entry
 from appschema.fleet.plan import Request, SchemaPlan
 from appschema.names import MARKER_TABLE
 from appschema.patience import waiting_at_most

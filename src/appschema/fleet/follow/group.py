@@ -17,7 +17,8 @@ from appschema.conf import get_config
 from appschema.context import schema_context
 from appschema.exceptions import SchemaDrifts
 from appschema.fleet.executor import PlacedExecutor, Progress
-from appschema.fleet.know.ledger import RecordSet, State
+from appschema.fleet.know.entries import RecordSet
+from appschema.fleet.know.ledger import State
 from appschema.fleet.plan import Request, SchemaPlan, find_squashed, plan_schema
 from appschema.fleet.receivers import others_receive, send_placed
 from appschema.fleet.records import KnownRecords, Records

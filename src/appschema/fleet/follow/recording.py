@@ -24,7 +24,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
 from appschema.catalog import Fingerprint
-from appschema.fleet.know.ledger import RecordSet
+from appschema.fleet.know.entries import RecordSet
 from appschema.names import MARKER_TABLE, quote_identifier, quote_literal
 from appschema.router import Question
 

@@ -21,10 +21,9 @@ from appschema.backends.connection import send_bare
 from appschema.backends.envelope import envelope_of
 from appschema.catalog import fingerprint_sql, read_fingerprint
 from appschema.context import as_owner, schema_context
-from appschema.exceptions import SchemaDrifts
-from appschema.fleet.know.ledger import (
+from appschema.exceptions import RecordsDiffer, SchemaDrifts
+from appschema.fleet.know.entries import (
     Difference,
-    RecordsDiffer,
     entry_sql,
     held,
     settling_entry_sql,

@@ -12,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from appschema.catalog import fingerprint_sql
 from appschema.context import as_owner
-from appschema.fleet.know.ledger import table_of
+from appschema.fleet.know.entries import table_of
 from appschema.models import LedgerEntry
 from appschema.names import quote_literal
 

@@ -20,7 +20,8 @@ from appschema.fleet.workers import share_out
 from appschema.models import Template
 from appschema.names import PUBLIC
 
-from .ledger import State, is_kept, read_ledger
+from .entries import is_kept
+from .ledger import State, read_ledger
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from django.db.migrations.loader import MigrationLoader
 from appschema.exceptions import MigrationError
 from appschema.placement import get_placement
 
+from .entries import is_kept
 from .lag import find_missing
-from .ledger import Key, Ledger, is_kept, read_ledger
+from .ledger import Key, Ledger, read_ledger
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from appschema.context import as_owner, schema_context
 from appschema.exceptions import MigrationError
-from appschema.fleet.know.ledger import is_kept, table_of
+from appschema.fleet.know.entries import is_kept, table_of
 from appschema.fleet.origins import own_schemas
 from appschema.fleet.result import FAILED, UP_TO_DATE, Result
 from appschema.fleet.selection import read_registered

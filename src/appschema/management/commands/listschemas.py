@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from appschema.fleet.know.ledger import is_kept
+from appschema.fleet.know.entries import is_kept
 from appschema.fleet.know.listing import Listed, list_schemas
 from appschema.fleet.know.states import FleetStates, read_states
 from appschema.fleet.tell.telling import tell_names

@@ -24,7 +24,8 @@ from appschema.exceptions import MigrationError
 from appschema.fleet.execute import make_plan, migrate_schema
 from appschema.fleet.follow.group import Options
 from appschema.fleet.jobs import default_jobs
-from appschema.fleet.know.ledger import is_kept, verify_ledger
+from appschema.fleet.know.entries import is_kept
+from appschema.fleet.know.ledger import verify_ledger
 from appschema.fleet.misplaced import refuse_misplaced_tables
 from appschema.fleet.origins import own_schemas
 from appschema.fleet.plan import Request, SchemaPlan
