@@ -99,7 +99,13 @@ class Runner:
             with schema_context(PUBLIC), as_owner():
                 shared = public_records(MigrationRecorder(connections[self._using]))
             self._groups[state] = Group(
-                self._using, self._request, self._options, state, ledger.applied(state), shared
+                self._using,
+                self._request,
+                self._options,
+                state,
+                ledger.applied(state),
+                shared,
+                self._stdout,
             )
         return self._groups[state]
 
@@ -142,7 +148,7 @@ class Runner:
 
     def _run_first(self, group: Group, name: str) -> Result:
         self._announce(name)
-        return group.run_first(name, progress=self._progress, stdout=self._stdout)
+        return group.run_first(name, progress=self._progress)
 
     def _migrate_plainly(self, name: str) -> Result:
         self._announce(name)

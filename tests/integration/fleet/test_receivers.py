@@ -220,3 +220,19 @@ def test_a_receiver_that_fails_in_one_schema_stops_neither_the_others_nor_the_ex
     assert set(seen) == {"acme", "globex"}
     with schema_context("acme"), connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM shop_thing")
+
+
+@SIGNALS
+def test_a_receiver_may_write_where_the_command_writes_in_every_schema(three: Site, signal: Any):
+    three.migrate()
+    for name in ("acme", "globex", "initech"):
+        three.new(name)
+    three.add("shop", "0002_next", migration(create("Other"), depends=[("shop", "0001_first")]))
+
+    def write(sender: Any, stdout: Any, **kwargs: Any) -> None:
+        if sender.label == "shop":
+            stdout.write(f"in {current_schema()}")
+
+    signal.connect(write)
+    lines = three.migrate("--jobs", "2").splitlines()
+    assert {"in acme", "in globex", "in initech"} <= set(lines)

@@ -57,6 +57,7 @@ class Group:
         state: State,
         records: frozenset[tuple[str, str]],
         shared: Records,
+        stdout: Any,
     ) -> None:
         self._using = using
         self._request = request
@@ -65,6 +66,7 @@ class Group:
         self._records = records
         self._known = KnownRecords(records, shared)
         self._shared = shared
+        self._stdout = stdout
         self._placement = get_placement()
         self._recording: Recording | None = None
         self._rows: MadeRows | None = None
@@ -103,9 +105,9 @@ class Group:
         """Tell whether a first schema has been migrated, which others can follow."""
         return self._recording is not None
 
-    def run_first(self, schema_name: str, *, progress: Progress | None, stdout: Any) -> Result:
+    def run_first(self, schema_name: str, *, progress: Progress | None) -> Result:
         """Migrate a schema through Django, and record it. Raises what goes wrong."""
-        recording, self._rows = self._run_directly(schema_name, progress=progress, stdout=stdout)
+        recording, self._rows = self._run_directly(schema_name, progress=progress)
         self._recording = recording
         self.notes = [
             f"{track.migration}: {reason}" for track in recording.tracks for reason in track.reasons
@@ -155,10 +157,9 @@ class Group:
         schema_name: str,
         *,
         progress: Progress | None = None,
-        stdout: Any = None,
         like: Recording | None = None,
     ) -> tuple[Recording, MadeRows]:
-        run = partial(self._run_once, schema_name, progress, stdout, like)
+        run = partial(self._run_once, schema_name, progress, like)
         try:
             return run(is_apart=False)
         except OperationalError as error:
@@ -171,7 +172,6 @@ class Group:
         self,
         schema_name: str,
         progress: Progress | None,
-        stdout: Any,
         like: Recording | None,
         *,
         is_apart: bool,
@@ -188,7 +188,7 @@ class Group:
             accepts_drift=self._options.accepts_drift,
         )
         plan = plan_schema(executor, self._request, schema_name, self._placement, self._shared)
-        send = partial(self._send, stdout=stdout, plan=list(plan.steps))
+        send = partial(self._send, plan=list(plan.steps))
         return run_directly(executor, self._request, plan, send, like)
 
     def _send(self, signal: Any, **arguments: Any) -> None:
@@ -199,13 +199,14 @@ class Group:
             verbosity=self._request.verbosity,
             interactive=self._request.interactive,
             using=self._using,
+            stdout=self._stdout,
             **arguments,
         )
 
     def _send_to_named(self, signal: Any) -> None:
         if signal is post_migrate:
             named = frozenset(get_config().post_migrate)
-            self._send(signal, only=named, apps=global_apps, plan=[], stdout=None)
+            self._send(signal, only=named, apps=global_apps, plan=[])
 
     @cached_property
     def _replay(self) -> Replay:
@@ -241,7 +242,6 @@ class Group:
                 apps=recording.apps_before if before else recording.apps_after,
                 # Whoever puts operations into it has done so for the first schema.
                 plan=recording.copied_plan(),
-                stdout=None,
             )
 
         return send
