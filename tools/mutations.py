@@ -465,6 +465,20 @@ MUTATIONS = (
         f"{FLEET}/test_surviving.py",
     ),
     Mutation(
+        "an entry whose set is gone tells nothing",
+        "fleet/know/ledger.py",
+        "'a.digest IS NULL'",
+        "'e.schema_name IS NULL'",
+        f"{FLEET}/test_replay.py",
+    ),
+    Mutation(
+        "indexes that differ in the order of their rows are told apart",
+        "catalog/fingerprint.py",
+        "indcollation, indoption,",
+        "indcollation,",
+        "tests/integration/catalog/test_fingerprint.py",
+    ),
+    Mutation(
         "an entry is of the schema that has the name now",
         "fleet/know/ledger.py",
         "ON e.schema_name = w.name AND e.schema_oid = n.oid",
