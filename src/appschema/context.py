@@ -11,12 +11,14 @@ never bring back the schema of a scope that has ended.
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache, partial, wraps
 from types import TracebackType
 from typing import Any, Optional, Self, TypeVar, cast
+
+from asgiref.sync import iscoroutinefunction
 
 from .names import validate_active_name
 
@@ -166,7 +168,8 @@ class schema_context:  # noqa: N801 - used like a function, as Django's own scop
             wrapper: Callable[..., Any] = _async_generator_in(name, function)
         elif inspect.isgeneratorfunction(function):
             wrapper = _generator_in(name, function)
-        elif inspect.iscoroutinefunction(function):
+        # Django marks what is asynchronous, and Python before 3.12 does not see it.
+        elif iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__):
 
             @wraps(function)
             async def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -178,9 +181,16 @@ class schema_context:  # noqa: N801 - used like a function, as Django's own scop
             @wraps(function)
             def wrapper(*args: Any, **kwargs: Any) -> Any:
                 with schema_context(name):
-                    return function(*args, **kwargs)
+                    result = function(*args, **kwargs)
+                # It has not begun yet.
+                return _awaited_in(name, result) if inspect.iscoroutine(result) else result
 
         return cast(F, wrapper)
+
+
+async def _awaited_in(name: str | None, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    with schema_context(name):
+        return await coroutine
 
 
 def in_current_schema(function: F) -> F:

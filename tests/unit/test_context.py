@@ -8,6 +8,8 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from django.http import HttpRequest, HttpResponse
+from django.views import View
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -474,3 +476,51 @@ def test_decorated_asynchronous_generator_runs_in_its_schema():
 
 def test_repr_names_the_schema():
     assert repr(schema_context("a")) == "schema_context('a')"
+
+
+class AsyncCallable:
+    async def __call__(self) -> str | None:
+        return current_schema()
+
+
+async def _told() -> str | None:
+    return current_schema()
+
+
+def _returns_a_coroutine() -> Any:
+    return _told()
+
+
+class AsyncView(View):
+    async def get(self, request: Any) -> HttpResponse:
+        return HttpResponse(current_schema() or "none")
+
+
+@pytest.mark.parametrize("function", [AsyncCallable(), _returns_a_coroutine, _told])
+def test_whatever_is_awaited_runs_in_the_schema(function: Any):
+    decorated = schema_context("a")(function)
+
+    async def call() -> str | None:
+        with schema_context("b"):
+            found: str | None = await decorated()
+            assert current_schema() == "b"
+            return found
+
+    assert asyncio.run(call()) == "a"
+
+
+def test_an_asynchronous_view_of_a_class_runs_in_the_schema():
+    view: Any = schema_context("a")(AsyncView.as_view())
+
+    async def call() -> bytes:
+        with schema_context("b"):
+            response = await view(HttpRequestOf("GET"))
+            return bytes(response.content)
+
+    assert asyncio.run(call()) == b"a"
+
+
+class HttpRequestOf(HttpRequest):
+    def __init__(self, method: str) -> None:
+        super().__init__()
+        self.method = method
