@@ -95,6 +95,11 @@ def quote_literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def marker_table(schema_name: str) -> str:
+    """Return the schema's table ``MARKER_TABLE``, quoted and qualified."""
+    return f"{quote_identifier(schema_name)}.{quote_identifier(MARKER_TABLE)}"
+
+
 def role_name(database: str, part: str) -> str:
     """Return the name of the PostgreSQL role of a schema of this database.
 

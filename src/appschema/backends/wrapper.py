@@ -98,7 +98,8 @@ class DatabaseWrapperMixin(_Base):
     def close_if_unusable_or_obsolete(self) -> None:
         super().close_if_unusable_or_obsolete()
         connection: Any = self.connection
-        # Asked twice with every request, so without a call in Python.
+        # Asked twice with every request, so without a call in Python. What was touched in part was so by
+        # migrate, which looks by itself.
         if connection is not None and len(connection.touched_schemas) > connection.budget:
             self.renew_if_spent()
 

@@ -20,7 +20,7 @@ from appschema.names import PUBLIC, quote_identifier
 from appschema.patience import patiently
 from appschema.roles.database import DatabaseRoles
 
-from .know.entries import digest_sql, drop_entry
+from .know.entries import digest_sql, drop_entry, table_of
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def read_own_digest(schema_name: str, *, using: str) -> str | None:
 
 def has_tables(using: str) -> bool:
     """Tell whether the registry has the tables for them: an older one has not."""
-    tables = [f"{PUBLIC}.{quote_identifier(each._meta.db_table)}" for each in (Template, Spare)]
+    tables = [table_of(Template), table_of(Spare)]
     with schema_context(PUBLIC), as_owner(), connections[using].cursor() as cursor:
         cursor.execute("SELECT to_regclass(%s) IS NOT NULL AND to_regclass(%s) IS NOT NULL", tables)
         return bool(cursor.fetchone()[0])

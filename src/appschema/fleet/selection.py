@@ -10,7 +10,9 @@ from django.db import connections
 from appschema.context import current_schema, schema_context
 from appschema.exceptions import UnknownSchema, WrongState
 from appschema.models import Schema
-from appschema.names import PUBLIC, quote_identifier, validate_active_name
+from appschema.names import PUBLIC, validate_active_name
+
+from .know.entries import table_of
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def select_undropped(using: str) -> list[str]:
 
 def read_registered(using: str) -> dict[str, bool]:
     """Return the names of all rows, and whether the schema is being purged."""
-    table = f"{PUBLIC}.{quote_identifier(Schema._meta.db_table)}"
+    table = table_of(Schema)
     with connections[using].cursor() as cursor:
         # An older registry, which migrate is about to change, tells nothing of purging.
         cursor.execute(

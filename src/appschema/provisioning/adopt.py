@@ -11,10 +11,9 @@ from appschema.context import as_owner, schema_context
 from appschema.exceptions import SchemaMissing
 from appschema.models import Schema
 from appschema.names import (
-    MARKER_TABLE,
     PUBLIC,
+    marker_table,
     normalise_public_name,
-    quote_identifier,
     validate_schema_name,
 )
 from appschema.roles.database import DatabaseRoles
@@ -57,7 +56,7 @@ def adopt_schema(
 
 
 def _refuse_other_than_ours(cursor: Any, name: str) -> None:
-    marker = f"{quote_identifier(name)}.{quote_identifier(MARKER_TABLE)}"
+    marker = marker_table(name)
     try:
         # The lock keeps it there until the commit.
         cursor.execute(

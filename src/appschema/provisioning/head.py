@@ -18,7 +18,7 @@ from appschema.fleet.result import Result
 from appschema.fleet.run import Migrate, run_each
 from appschema.fleet.syncdb import create_unmigrated
 from appschema.models import Spare, Template
-from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier
+from appschema.names import PUBLIC, marker_table, quote_identifier
 from appschema.placement import get_placement
 
 from .fixtures import digest_fixtures
@@ -151,9 +151,8 @@ def _note_spares(template: Template, using: str) -> None:
 
 
 def _is_there(schema_name: str, using: str) -> bool:
-    marker = f"{quote_identifier(schema_name)}.{MARKER_TABLE}"
     with connections[using].cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [marker])
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [marker_table(schema_name)])
         return bool(cursor.fetchone()[0])
 
 

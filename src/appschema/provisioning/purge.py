@@ -22,7 +22,7 @@ from appschema.exceptions import SchemaBusy, UnknownSchema, WrongState
 from appschema.fleet.know.entries import drop_entry
 from appschema.fleet.result import Result
 from appschema.models import Schema
-from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier, validate_schema_name
+from appschema.names import PUBLIC, marker_table, quote_identifier, validate_schema_name
 from appschema.patience import patiently
 from appschema.roles.database import DatabaseRoles
 from appschema.signals import schema_purged
@@ -126,7 +126,7 @@ def _begin(name: str, now: bool, using: str) -> Schema:
         row.purging = True
         row.save(update_fields=["purging"])
     with connections[using].cursor() as cursor:
-        marker = f"{quote_identifier(name)}.{quote_identifier(MARKER_TABLE)}"
+        marker = marker_table(name)
         cursor.execute(f"DROP TABLE IF EXISTS {marker} CASCADE")
     return row
 

@@ -13,7 +13,7 @@ from appschema.context import as_owner, schema_context
 from appschema.exceptions import SchemaExists, SchemaMissing
 from appschema.fleet.know.entries import is_kept, rename_entry_sql
 from appschema.models import Schema
-from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier, validate_schema_name
+from appschema.names import PUBLIC, marker_table, quote_identifier, validate_schema_name
 from appschema.patience import patiently
 from appschema.roles.database import DatabaseRoles
 from appschema.signals import schema_renamed
@@ -91,7 +91,7 @@ def _rename(name: str, new_name: str, *, reuse_name: bool, using: str) -> Schema
 
 def _shut(cursor: Any, name: str) -> None:
     """Wait until nobody uses the schema, and let nobody in: all statements take a lock on this."""
-    marker = f"{quote_identifier(name)}.{quote_identifier(MARKER_TABLE)}"
+    marker = marker_table(name)
     try:
         cursor.execute(f"LOCK TABLE ONLY {marker} IN ACCESS EXCLUSIVE MODE")
     except ProgrammingError as error:

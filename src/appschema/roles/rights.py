@@ -8,7 +8,7 @@ from typing import Any
 from django.apps import apps
 
 from appschema.conf import get_config
-from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier
+from appschema.names import MARKER_TABLE, PUBLIC, marker_table, quote_identifier
 from appschema.placement import get_placement, get_tables
 
 from . import SHARED, UNSET
@@ -29,7 +29,7 @@ def shared_tables() -> list[str]:
 def rights_in_schema(schema_name: str, role: str) -> list[str]:
     """Return what gives the role (quoted) its rights in its schema, for now and later."""
     schema = quote_identifier(schema_name)
-    marker = f"{schema}.{quote_identifier(MARKER_TABLE)}"
+    marker = marker_table(schema_name)
     return [
         f"GRANT USAGE ON SCHEMA {schema} TO {role}",
         f"GRANT {_OWN} ON ALL TABLES IN SCHEMA {schema} TO {role}",

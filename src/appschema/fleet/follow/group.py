@@ -15,7 +15,6 @@ from psycopg import errors
 
 from appschema.conf import get_config
 from appschema.context import schema_context
-from appschema.exceptions import SchemaDrifts
 from appschema.fleet.executor import PlacedExecutor, Progress
 from appschema.fleet.know.entries import RecordSet
 from appschema.fleet.know.ledger import State
@@ -123,8 +122,6 @@ class Group:
         else:
             try:
                 self._replay.run(schema_name)
-            except SchemaDrifts:
-                raise
             except DatabaseError as error:
                 if sqlstate(error) in PASSING | FINAL:
                     raise
@@ -248,8 +245,6 @@ class Group:
 
     def _is_routed_alike(self, schema_name: str) -> bool:
         assert self._recording is not None
-        if not self._recording.asked:
-            return True
         with schema_context(schema_name):
             return all(each.is_answered_alike() for each in self._recording.asked)
 

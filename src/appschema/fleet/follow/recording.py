@@ -107,6 +107,10 @@ class Track:
         """Tell whether all of it can be sent as text."""
         return self.is_atomic and not any(isinstance(item, Again) for item in self.items)
 
+    def texts(self) -> Iterator[str]:
+        """Yield its SQL, without the records."""
+        return (item for item in self.items if isinstance(item, str))
+
 
 def records_sql(records: Iterable[tuple[str, str, bool]]) -> list[str]:
     """Return the statements that write or delete records; unqualified, as all SQL of a recording."""
@@ -168,15 +172,14 @@ class Recording:
     def texts(self) -> Iterator[str]:
         """Yield the SQL."""
         for track in self.tracks:
-            yield from (item for item in track.items if isinstance(item, str))
+            yield from track.texts()
 
     @cached_property
     def text(self) -> str:
         """All of it as one text, if it is SQL."""
         parts: list[str] = []
         for track in self.tracks:
-            parts += (item for item in track.items if isinstance(item, str))
-            parts += [*records_sql(track.records), FIRE_PENDING]
+            parts += [*track.texts(), *records_sql(track.records), FIRE_PENDING]
         return joined(parts)
 
     @property

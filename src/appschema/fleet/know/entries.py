@@ -19,9 +19,9 @@ from psycopg import errors
 from appschema.backends.connection import send_bare
 from appschema.context import as_owner, schema_context
 from appschema.models import AppliedSet, LedgerEntry
-from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier, quote_literal
+from appschema.names import PUBLIC, marker_table, quote_identifier, quote_literal
 
-SCHEMAS_PER_MESSAGE = 100
+_SCHEMAS_PER_MESSAGE = 100
 """A message locks each table that it reads, and a server's room for locks is limited."""
 
 
@@ -124,13 +124,8 @@ def note_drift(schema_name: str, fingerprint: str, *, using: str) -> None:
 
 def drop_entry(schema_name: str, *, using: str) -> None:
     """Forget a schema that was dropped."""
-    entries = _entries(using)
-    if entries is not None:
-        entries.filter(schema_name=schema_name).delete()
-
-
-def _entries(using: str) -> Any:
-    return LedgerEntry.objects.using(using) if is_kept(connections[using]) else None
+    if is_kept(connections[using]):
+        LedgerEntry.objects.using(using).filter(schema_name=schema_name).delete()
 
 
 def table_of(model: Any) -> str:
@@ -140,7 +135,7 @@ def table_of(model: Any) -> str:
 
 def digest_sql(schema_name: str) -> str:
     """Return an SQL expression for the digest of a schema's records."""
-    return f"(SELECT {_DIGEST} FROM {_marker(schema_name)})"
+    return f"(SELECT {_DIGEST} FROM {marker_table(schema_name)})"
 
 
 _INSERT = f"INSERT INTO {table_of(LedgerEntry)} AS e (schema_name, schema_oid, applied_id, rows)"
@@ -170,7 +165,7 @@ def records_sql(schema_name: str) -> str:
     """Return what follows SELECT to get the digest of a schema's records, and the records."""
     return (
         f"{_DIGEST} AS digest, coalesce(jsonb_agg(app || '.' || name {_ORDER}), '[]') AS migrations"
-        f" FROM {_marker(schema_name)}"
+        f" FROM {marker_table(schema_name)}"
     )
 
 
@@ -183,7 +178,7 @@ def read_records(cursor: Any, schema_name: str) -> RecordSet:
 def _hash_sql(schema_name: str) -> str:
     return (
         "(SELECT coalesce(sum(pg_catalog.hashtextextended(name, pg_catalog.hashtext(app))), 0)::text"
-        f" FROM {_marker(schema_name)})"
+        f" FROM {marker_table(schema_name)})"
     )
 
 
@@ -222,10 +217,6 @@ def what_differs(error: DatabaseError) -> Difference | None:
     return Difference(diagnosis.column_name)
 
 
-def _marker(schema_name: str) -> str:
-    return f"{quote_identifier(schema_name)}.{quote_identifier(MARKER_TABLE)}"
-
-
 def _oid(schema_name: str) -> str:
     return f"{quote_literal(quote_identifier(schema_name))}::regnamespace::oid"
 
@@ -243,8 +234,13 @@ def _taking(*columns: str) -> str:
     return ", ".join(f"{name} = EXCLUDED.{name}" for name in columns)
 
 
+def some_at_a_time(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the schemas in parts whose records one message may read."""
+    for start in range(0, len(names), _SCHEMAS_PER_MESSAGE):
+        yield names[start : start + _SCHEMAS_PER_MESSAGE]
+
+
 def write_entries(connection: BaseDatabaseWrapper, names: Sequence[str]) -> None:
     """Write the entries of many schemas from their records, some at a time."""
-    for start in range(0, len(names), SCHEMAS_PER_MESSAGE):
-        some = names[start:][:SCHEMAS_PER_MESSAGE]
+    for some in some_at_a_time(names):
         send_bare(connection, ";\n".join(map(entry_sql, some)))

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db.migrations.loader import MigrationLoader
 
-from appschema.names import MARKER_TABLE, quote_identifier, quote_literal
+from appschema.names import marker_table, quote_literal
 
 Key = tuple[str, str]
 Ask = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
@@ -69,7 +69,7 @@ def _ask_some(ask: Ask, keys: Sequence[Key], schemas: Sequence[str]) -> list[tup
     each = [
         one.format(
             name=quote_literal(schema).replace("%", "%%"),
-            table=f"{quote_identifier(schema)}.{MARKER_TABLE}".replace("%", "%%"),
+            table=marker_table(schema).replace("%", "%%"),
         )
         for schema in schemas
     ]

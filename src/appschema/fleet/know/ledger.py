@@ -19,7 +19,7 @@ from appschema.context import as_owner, schema_context
 from appschema.models import AppliedSet, LedgerEntry, Schema
 from appschema.names import MARKER_TABLE, PUBLIC, quote_literal
 
-from .entries import SCHEMAS_PER_MESSAGE, is_kept, records_sql, table_of, write_entries
+from .entries import is_kept, records_sql, some_at_a_time, table_of, write_entries
 
 Key = tuple[str, str]
 
@@ -97,8 +97,7 @@ def _read_unknown(
 ) -> dict[str, tuple[str, frozenset[Key]]]:
     """Return the digest and the records of schemas, from themselves; nothing is written."""
     seen = {}
-    for start in range(0, len(names), SCHEMAS_PER_MESSAGE):
-        some = names[start:][:SCHEMAS_PER_MESSAGE]
+    for some in some_at_a_time(names):
         each = (f"SELECT {quote_literal(name)}::text, {records_sql(name)}" for name in some)
         with connection.cursor() as cursor:
             cursor.execute(" UNION ALL ".join(each))
@@ -175,8 +174,7 @@ def verify_ledger(using: str, names: Sequence[str]) -> Iterator[Falsehood]:
     """Compare the entries with the records of the schemas themselves, and mend those that differ."""
     connection = connections[using]
     with schema_context(PUBLIC), as_owner():
-        for start in range(0, len(names), SCHEMAS_PER_MESSAGE):
-            some = names[start:][:SCHEMAS_PER_MESSAGE]
+        for some in some_at_a_time(names):
             before = read_ledger(using, some)
             write_entries(connection, [each.schema_name for each in before.standings if each.state])
             after = read_ledger(using, some)

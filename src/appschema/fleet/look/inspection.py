@@ -11,9 +11,10 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.models import Count, Q
 
 from appschema.exceptions import UnknownSchema
+from appschema.fleet.know.entries import table_of
 from appschema.fleet.selection import Selection, read_registered
 from appschema.models import Schema
-from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier
+from appschema.names import MARKER_TABLE
 
 _NAMESPACES = """
     SELECT n.nspname, n.oid, c.oid,
@@ -45,7 +46,7 @@ class Inspection:
         self.using = using
         self.selection = selection
         self.everything = selection.public and selection.schemas is None
-        table = f"{PUBLIC}.{quote_identifier(Schema._meta.db_table)}"
+        table = table_of(Schema)
         self.has_registry = self.ask("SELECT to_regclass(%s) IS NOT NULL", [table])[0][0]
         self.rows = self._read_registry() if self.has_registry else {}
         self.purging = {name for name, purging in read_registered(using).items() if purging}
