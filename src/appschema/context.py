@@ -182,10 +182,18 @@ class schema_context:  # noqa: N801 - used like a function, as Django's own scop
             def wrapper(*args: Any, **kwargs: Any) -> Any:
                 with schema_context(name):
                     result = function(*args, **kwargs)
-                # It has not begun yet.
-                return _awaited_in(name, result) if inspect.iscoroutine(result) else result
+                return _later_in(name, result)
 
         return cast(F, wrapper)
+
+
+def _later_in(name: str | None, result: Any) -> Any:
+    """Return what a call gave; if it is still to run, so that it will do so in the schema."""
+    if inspect.isgenerator(result):
+        return _generator_in(name, lambda: result)()
+    if inspect.isasyncgen(result):
+        return _async_generator_in(name, lambda: result)()
+    return _awaited_in(name, result) if inspect.iscoroutine(result) else result
 
 
 async def _awaited_in(name: str | None, coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -509,6 +509,44 @@ def test_whatever_is_awaited_runs_in_the_schema(function: Any):
     assert asyncio.run(call()) == "a"
 
 
+class GeneratorCallable:
+    def __call__(self) -> Iterator[str | None]:
+        yield current_schema()
+        yield current_schema()
+
+
+class AsyncGeneratorCallable:
+    async def __call__(self) -> AsyncIterator[str | None]:
+        yield current_schema()
+        yield current_schema()
+
+
+def _returns_a_generator() -> Any:
+    return (current_schema() for _ in range(2))
+
+
+def _returns_an_async_generator() -> Any:
+    return AsyncGeneratorCallable()()
+
+
+@pytest.mark.parametrize("function", [GeneratorCallable(), _returns_a_generator])
+def test_whatever_is_iterated_runs_in_the_schema(function: Any):
+    seen = []
+    with schema_context("b"):
+        for each in schema_context("a")(function)():
+            seen.append((each, current_schema()))
+    assert seen == [("a", "b"), ("a", "b")]
+
+
+@pytest.mark.parametrize("function", [AsyncGeneratorCallable(), _returns_an_async_generator])
+def test_whatever_is_iterated_asynchronously_runs_in_the_schema(function: Any):
+    async def iterate() -> list[tuple[str | None, str | None]]:
+        with schema_context("b"):
+            return [(each, current_schema()) async for each in schema_context("a")(function)()]
+
+    assert asyncio.run(iterate()) == [("a", "b"), ("a", "b")]
+
+
 def test_an_asynchronous_view_of_a_class_runs_in_the_schema():
     view: Any = schema_context("a")(AsyncView.as_view())
 
