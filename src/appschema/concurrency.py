@@ -22,17 +22,19 @@ T = TypeVar("T")
 class ThreadPoolExecutor(futures.ThreadPoolExecutor):
     """Python's, whose work runs in the schema in which it was submitted.
 
-    The thread's connections are kept or closed after each piece of work as they are after a
-    request: by ``CONN_MAX_AGE``.
+    The thread's connections are kept or closed before and after each piece of work as they are
+    around a request: by ``CONN_MAX_AGE``.
     """
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> futures.Future[T]:
         """Submit *fn*; it runs in the schema that is current now."""
-        return super().submit(_closing(in_current_schema(fn)), *args, **kwargs)
+        return super().submit(_renewing(in_current_schema(fn)), *args, **kwargs)
 
 
-def _closing(function: Callable[P, T]) -> Callable[P, T]:
+def _renewing(function: Callable[P, T]) -> Callable[P, T]:
     def work(*args: Any, **kwargs: Any) -> T:
+        # The thread may have waited for work longer than the server lets a connection idle.
+        close_old_connections()
         try:
             return function(*args, **kwargs)
         finally:

@@ -5,6 +5,7 @@ import gc
 import importlib
 import logging
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -352,6 +353,23 @@ def test_the_threads_of_an_executor_keep_no_connection_open() -> None:
         for _ in range(2):
             assert executor.submit(lambda: connection.connection).result(20) is None
             assert executor.submit(title).result(20) == "of later_one"
+
+
+def test_a_connection_that_grew_too_old_while_a_thread_waited_is_not_used_for_its_next_work() -> (
+    None
+):
+    def use(expires_in: float) -> int:
+        found = title()
+        assert found == "of later_one"
+        connection.close_at = time.monotonic() + expires_in
+        pid: int = connection.connection.info.backend_pid
+        return pid
+
+    with ThreadPoolExecutor(1) as executor, schema_context("later_one"):
+        first = executor.submit(use, 0.3).result(20)
+        assert executor.submit(use, 0.3).result(20) == first
+        time.sleep(0.4)
+        assert executor.submit(use, 0).result(20) != first
 
 
 def test_tasks_and_threads_of_asyncio_see_the_schema_in_which_they_were_started() -> None:

@@ -531,10 +531,8 @@ def _returns_an_async_generator() -> Any:
 
 @pytest.mark.parametrize("function", [GeneratorCallable(), _returns_a_generator])
 def test_whatever_is_iterated_runs_in_the_schema(function: Any):
-    seen = []
     with schema_context("b"):
-        for each in schema_context("a")(function)():
-            seen.append((each, current_schema()))
+        seen = [(each, current_schema()) for each in schema_context("a")(function)()]
     assert seen == [("a", "b"), ("a", "b")]
 
 

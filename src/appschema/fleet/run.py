@@ -17,7 +17,7 @@ from .know.entries import forget_whether_kept
 from .know.ledger import drop_unused_sets
 from .plan import Request
 from .result import Result
-from .selection import Selection, select_waves
+from .selection import Selection, refuse_unknown, select_waves
 from .workers import renew_connections
 
 Act = Callable[[str], Result]
@@ -55,6 +55,7 @@ def migrate_fleet(
     who makes one later makes it of the new version.
     """
     using = connection.alias
+    refuse_unknown(using, selection)
     if not selection.public:
         yield from _by_waves(select_waves(using, selection), migrate)
         return

@@ -72,6 +72,13 @@ def select_waves(using: str, selection: Selection) -> list[list[str]]:
     return [wave for wave in (first, rest) if wave]
 
 
+def refuse_unknown(using: str, selection: Selection) -> None:
+    """Raise as ``select_waves`` does for what is named, without reading the whole fleet."""
+    named = [*(selection.schemas or ()), *selection.canary, *selection.exclude]
+    if named:
+        select_schemas(using, named)
+
+
 def select_schemas(using: str, names: Iterable[str] | None = None) -> list[str]:
     """Return the names of all registered schemas, or *names* in their order.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -18,26 +19,32 @@ from .result import Result
 Act = Callable[[str], Result]
 T = TypeVar("T")
 
+_LOOKS_AFTER = 0.05
+"""Seconds."""
+
 
 class Stop:
     """Whether no other schema is to be begun, and why."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        # Not an Event, whose lock a signal handler could meet in the hands of the thread that it interrupts.
+        self._is_requested = False
         self.signal: int | None = None
         """The signal that asked for it, if one did."""
 
     def is_requested(self) -> bool:
         """Tell whether no other schema is to be begun."""
-        return self._event.is_set()
+        return self._is_requested
 
     def request(self) -> None:
         """Let the schemas under way be finished, and begin no other."""
-        self._event.set()
+        self._is_requested = True
 
     def wait(self, seconds: float) -> None:
         """Wait, but no longer than until a stop is requested."""
-        self._event.wait(seconds)
+        end = time.monotonic() + seconds
+        while not self._is_requested and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _LOOKS_AFTER))
 
 
 @contextmanager

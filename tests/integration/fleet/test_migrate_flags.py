@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management.base import CommandError
@@ -59,6 +60,18 @@ def test_an_unknown_schema_is_refused_before_anything_is_done(shop: Site):
     with pytest.raises(UnknownSchema, match=r"^There is no schema 'initech'. Run 'manage.py list"):
         shop.migrate("--schema", "acme", "--schema", "initech")
     assert "shop_third" not in shop.tables("acme")
+
+
+@pytest.mark.parametrize("option", ["--canary", "--exclude"])
+def test_an_unknown_schema_in_an_option_is_refused_before_public_is_migrated(
+    shop: Site, option: str, monkeypatch: pytest.MonkeyPatch
+):
+    def migrate(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("migrated")
+
+    monkeypatch.setattr("appschema.management.commands.migrate.migrate_schema", migrate)
+    with pytest.raises(UnknownSchema, match=r"^There is no schema 'initech'"):
+        shop.migrate(option, "initech")
 
 
 def test_a_name_that_cannot_be_a_schema_is_refused(shop: Site):

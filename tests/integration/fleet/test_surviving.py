@@ -3,18 +3,22 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 import pytest
+from django.db import connections
 
 from appschema.backends.connection import send_bare
 from appschema.exceptions import MigrationError, SchemaBusy
 from appschema.fleet import runner
-from appschema.fleet.follow import replay, unfinished
+from appschema.fleet.follow import direct, replay, unfinished
+from appschema.fleet.know.entries import write_entry
 from appschema.fleet.know.ledger import read_ledger
+from appschema.fleet.workers import Stop
 from appschema.models import AppliedSet, LedgerEntry
 from tests.integration.fleet.conftest import Site, create, migration
 
@@ -153,6 +157,46 @@ def test_two_runs_take_turns(shop: Site):
         printed = shop.migrate()
         released.join()
     assert "Another 'manage.py migrate' is at work on this database. Waiting" in printed
+
+
+@pytest.mark.parametrize("words", [["--verify"], ["shop", "--prune"]])
+def test_verify_and_prune_take_turns_with_others(shop: Site, words: list[str]):
+    with psycopg.connect(shop.url) as other:
+        other.execute("SELECT pg_advisory_xact_lock(7310577331450003)")
+        with pytest.raises(SchemaBusy, match=r"Another 'manage\.py migrate' is at work"):
+            shop.migrate(*words, "--no-wait")
+
+
+def test_a_stop_is_waited_for_no_longer_than_it_takes_to_be_requested():
+    stop = Stop()
+    began = time.monotonic()
+    stop.wait(0.12)
+    assert time.monotonic() - began >= 0.12
+    threading.Timer(0.1, stop.request).start()
+    stop.wait(60)
+    assert stop.is_requested()
+    assert time.monotonic() - began < 30
+
+
+def test_an_error_at_the_last_commit_of_the_first_schema_is_tried_again(
+    shop: Site, monkeypatch: pytest.MonkeyPatch
+):
+    shop.add("shop", "0002_next", migration(ADD_INDEX, depends=FIRST))
+    failed: list[str] = []
+
+    def fail_once(schema_name: str, *, using: str, rows: str | None = None) -> None:
+        if rows is None and not failed:
+            failed.append(schema_name)
+            with connections[using].cursor() as cursor:
+                cursor.execute("DO $$BEGIN RAISE 'met' USING ERRCODE = 'lock_not_available'; END$$")
+        write_entry(schema_name, using=using, rows=rows)
+
+    monkeypatch.setattr(direct, "write_entry", fail_once)
+    shop.migrate()
+    assert failed == ["acme"]
+    assert {name: shop.records(name)[-1] for name in NAMES} == dict.fromkeys(
+        NAMES, "shop.0002_next"
+    )
 
 
 def test_a_signal_lets_what_is_under_way_be_finished(shop: Site, monkeypatch: pytest.MonkeyPatch):

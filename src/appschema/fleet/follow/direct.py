@@ -71,11 +71,11 @@ class DirectExecutor(PlacedExecutor):
         self.begin()
         try:
             yield
+            self.commit()
         except BaseException as error:
             if self._open:
                 self._open.pop().__exit__(type(error), error, error.__traceback__)
             raise
-        self.commit()
 
     def begin(self) -> None:
         """Open a transaction, in which the ledger's entry is written once, at its end."""

@@ -141,14 +141,17 @@ class Command(DjangoMigrate):
         selection = self._read_selection(connection, options)
         load_receivers()
         connection.prepare_database()
-        if options["verify"]:
-            self._verify(connection, selection, as_json=options["json"])
-        elif options["plan"] or options["check_unapplied"]:
+        if options["plan"] or options["check_unapplied"]:
             self._show(connection, request, selection, options)
-        elif request.prune:
-            self._prune(connection, request, selection)
-        else:
-            self._migrate(connection, request, selection, options)
+            return
+        teller = self._make_teller(options)
+        with taking_turns(connection, waits=not options["no_wait"], tell=teller.say):
+            if options["verify"]:
+                self._verify(connection, selection, as_json=options["json"])
+            elif request.prune:
+                self._prune(connection, request, selection)
+            else:
+                self._migrate(connection, request, selection, options, teller)
 
     def _read_selection(
         self, connection: BaseDatabaseWrapper, options: dict[str, Any]
@@ -278,10 +281,10 @@ class Command(DjangoMigrate):
         request: Request,
         selection: Selection,
         options: dict[str, Any],
+        teller: Teller,
     ) -> None:
         refuse_misplaced_tables(connection)
         began = time.monotonic()
-        teller = self._make_teller(options)
         progress = self.migration_progress_callback if isinstance(teller, Lines) else None
         runner = Runner(
             connection,
@@ -317,12 +320,7 @@ class Command(DjangoMigrate):
             teller.expect(len(names))
             return runner.migrate(names)
 
-        waits = not options["no_wait"]
-        with (
-            stopping_on_signals(runner.stop),
-            taking_turns(connection, waits=waits, tell=teller.say),
-            closing(teller),
-        ):
+        with stopping_on_signals(runner.stop), closing(teller):
             head = self._head(connection, request, teller.say)
             results = migrate_fleet(connection, request, selection, migrate_public, migrate, head)
             for result in tally.count(results):
