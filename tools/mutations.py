@@ -66,9 +66,16 @@ MUTATIONS = (
     Mutation(
         "the message fails when a table that it names is missing",
         "backends/envelope.py",
-        "for table in (MARKER_TABLE, *tables))",
-        "for table in (MARKER_TABLE,))",
+        "for table in (MARKER_TABLE, *tables)",
+        "for table in (MARKER_TABLE,)",
         f"{BACKEND}/test_fail_closed.py",
+    ),
+    Mutation(
+        "the message fails when a view that it names is missing, of whatever kind it is",
+        "backends/envelope.py",
+        "reads = [_reading(self.read)] if self.read else []",
+        "reads: list[str] = []",
+        "tests/integration/fleet/test_difficult_migrations.py",
     ),
     Mutation(
         "temporary tables stand behind those of the schema",
@@ -114,6 +121,13 @@ MUTATIONS = (
         "tests/unit/test_context.py",
     ),
     Mutation(
+        "what a decorated function gives to be iterated runs in the schema",
+        "context.py",
+        "return _later_in(name, result)",
+        "return result",
+        "tests/unit/test_context.py",
+    ),
+    Mutation(
         "a callback after the commit runs in the schema that registered it",
         "backends/wrapper.py",
         "bound = in_current_schema(func)",
@@ -151,8 +165,8 @@ MUTATIONS = (
     Mutation(
         "the work of an executor runs in the schema in which it was submitted",
         "concurrency.py",
-        "_closing(in_current_schema(fn))",
-        "_closing(fn)",
+        "_renewing(in_current_schema(fn))",
+        "_renewing(fn)",
         "tests/integration/test_later.py",
     ),
     # Instances and querysets.

@@ -63,6 +63,9 @@ class Tables:
     names_in_schemas: Names = field(init=False, repr=False, compare=False)
     """Those, and the isolated apps' tables that migrations make: public may have one left."""
 
+    of_any_kind: Names = field(init=False, repr=False, compare=False)
+    """Those of the both apps that no migration of a model makes: it may be a view of any kind."""
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "in_schemas", {**self.both, **self.isolated})
         object.__setattr__(self, "names_of_both", Names(self.both))
@@ -72,6 +75,8 @@ class Tables:
             if table in self.both or (_makes_table(model) and '"' not in table)
         )
         object.__setattr__(self, "names_in_schemas", Names(made))
+        of_any_kind = (table for table, model in self.both.items() if not _makes_table(model))
+        object.__setattr__(self, "of_any_kind", Names(of_any_kind))
 
 
 _cached: tuple[object, Placement] | None = None

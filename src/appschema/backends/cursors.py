@@ -132,7 +132,7 @@ class EnvelopeMixin(_Cursor):
         if known.is_users(envelope.path):
             # The path stays the user's, but a both app's table that is missing is refused still, and
             # a role that the user has set stays only for one statement.
-            is_needed = envelope.locked[1:] or envelope.role is not None
+            is_needed = envelope.locked[1:] or envelope.read or envelope.role is not None
             return envelope.without_path() if is_needed else None
         firing = known.may_hold_triggers_of_another(envelope.holder)
         known.carry(envelope.holder, envelope.path)

@@ -30,7 +30,9 @@ from .transaction import Holder
 
 _FIRE_PENDING = (b"SET CONSTRAINTS ALL IMMEDIATE", b"SET CONSTRAINTS ALL DEFERRED")
 _MAKES_TABLE = re.compile(
-    rb"""(?:create\s+(?:unlogged\s+)?table\s+(?:if\s+not\s+exists\s+)?
+    rb"""(?:create\s+(?:unlogged\s+|foreign\s+)?table\s+(?:if\s+not\s+exists\s+)?
+           |create\s+materialized\s+view\s+(?:if\s+not\s+exists\s+)?
+           |create\s+(?:or\s+replace\s+)?(?:recursive\s+)?view\s+
            |alter\s+table\s+[^;\s]+\s+rename\s+to\s+) "?([^"\s(;.]+)"?""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -48,6 +50,9 @@ class Envelope:
 
     locked: tuple[str, ...]
     """The tables, quoted and qualified, without which the message must fail."""
+
+    read: tuple[str, ...] = ()
+    """Those without which it must fail too, and which LOCK may not take."""
 
     role: str | None = None
     """The role to be in; None leaves the session's. It is set whatever path stands."""
@@ -68,7 +73,8 @@ class Envelope:
         """The statements to put in front of the user's, in one message."""
         each_only = ", ".join(f"ONLY {table}" for table in self.locked)
         locks = [f"LOCK TABLE {each_only} IN ACCESS SHARE MODE"] if self.locked else []
-        return (*self._statements_before(), *(each.encode() for each in locks))
+        reads = [_reading(self.read)] if self.read else []
+        return (*self._statements_before(), *(each.encode() for each in (*locks, *reads)))
 
     @cached_property
     def queued_statements(self) -> tuple[bytes, ...]:
@@ -89,9 +95,7 @@ class Envelope:
             for name, value in values.items()
         )
         before = (*self._fires_before(), f"SELECT FROM {calls} OFFSET 1".encode()) if calls else ()
-        # Not as one join, for which PostgreSQL would look for an order: 8 ms for twelve tables.
-        each_only = " UNION ALL ".join(f"SELECT FROM ONLY {table}" for table in self.locked)
-        reads = [f"{each_only} LIMIT 0"] if self.locked else []
+        reads = [_reading((*self.locked, *self.read))] if self.locked else []
         return (*before, *(each.encode() for each in reads))
 
     def _fires_before(self) -> tuple[bytes, ...]:
@@ -119,6 +123,12 @@ class Envelope:
         path changes inside a transaction those of the old schema are fired.
         """
         return replace(self, fires=True)
+
+
+def _reading(tables: tuple[str, ...]) -> str:
+    """Return a query that fails without these tables, and gives no row."""
+    # Not as one join, for which PostgreSQL would look for an order: 8 ms for twelve tables.
+    return " UNION ALL ".join(f"SELECT FROM ONLY {table}" for table in tables) + " LIMIT 0"
 
 
 def make_envelope(
@@ -160,6 +170,7 @@ def envelope_of(
     return _make(
         schema_name,
         tables,
+        get_tables().of_any_kind,
         config.default_path if default_path else (),
         config.extensions_schema if creates_extension else None,
         role,
@@ -190,6 +201,7 @@ _role_name = lru_cache(maxsize=4096)(role_name)
 def _make(
     schema_name: str | None,
     tables: tuple[str, ...],
+    of_any_kind: Names,
     default_path: tuple[str, ...],
     extensions_schema: str | None,
     role: str | None,
@@ -200,11 +212,17 @@ def _make(
         names = [extensions_schema, *(n for n in names if n != extensions_schema)]
     path = ", ".join([*map(quote_identifier, names), "pg_temp"])
     if schema_name is None or schema_name == PUBLIC:
-        return Envelope(None, path, (), role)
+        return Envelope(None, path, (), role=role)
     schema = quote_identifier(schema_name)
-    locked = tuple(f"{schema}.{quote_identifier(table)}" for table in (MARKER_TABLE, *tables))
+    locked = tuple(
+        f"{schema}.{quote_identifier(table)}"
+        for table in (MARKER_TABLE, *tables)
+        if table not in of_any_kind
+    )
+    read = tuple(f"{schema}.{quote_identifier(each)}" for each in tables if each in of_any_kind)
     # With another schema first in the path, no trigger of this one may be left to fire.
-    return Envelope(None if extensions_schema is not None else schema_name, path, locked, role)
+    holder = None if extensions_schema is not None else schema_name
+    return Envelope(holder, path, locked, read, role)
 
 
 def plain_envelope(template: bytes, schema_name: str | None, sender: Sender) -> Envelope | None:
@@ -229,7 +247,8 @@ def _plain(
     reading = _read_cached(template, names)
     if not reading.is_plain:
         return None
-    return _make(schema_name, reading.tables, default_path, None, role)
+    tables = get_tables().of_any_kind
+    return _make(schema_name, reading.tables, tables, default_path, None, role)
 
 
 # One look for all that nearly every statement needs. A fleet has more pairs of statement and

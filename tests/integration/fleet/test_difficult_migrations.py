@@ -1,5 +1,9 @@
 """What published migrations do that a schema of its own makes difficult."""
 
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
 import pytest
 from django.db import connection, transaction
 from django.db.utils import IntegrityError, ProgrammingError
@@ -42,6 +46,48 @@ def indexes(site: Site) -> list[tuple[str, bool]]:
         "SELECT relnamespace::regnamespace::text, indisvalid FROM pg_index"
         " JOIN pg_class AS c ON c.oid = indexrelid WHERE relname = 'shop_title' ORDER BY 1"
     )
+
+
+@pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
+def test_a_model_of_a_both_app_may_stand_on_a_view_that_a_migration_makes(
+    site: Site, in_schemas: Callable[..., dict[str, Any]], kind: str
+):
+    report = 'migrations.CreateModel("Report", [("title", models.TextField(primary_key=True))], {"managed": False})'
+    sql = f"CREATE {kind} shop_report AS SELECT title FROM shop_item"
+    site.app(
+        "shop",
+        migration(create("Item"), f"migrations.RunSQL({sql!r}, 'DROP {kind} shop_report')", report),
+        models="class Report(models.Model):\n    title = models.TextField(primary_key=True)\n"
+        "    class Meta:\n        managed = False\n",
+    )
+    site.place(both=["shop"])
+    site.migrate()
+    site.new("acme")
+    site.new("globex")
+    for name in ("public", "acme", "globex"):
+        site.rows(f"INSERT INTO {name}.shop_item (title) VALUES ('of {name}')")
+        if kind != "VIEW":
+            site.rows(f"REFRESH MATERIALIZED VIEW {name}.shop_report")
+
+    def titles() -> list[str]:
+        reports = model("shop.Report").objects
+        with connection.connection.pipeline():
+            queued = [str(each) for each in reports.all()]
+        assert queued == [str(each) for each in reports.iterator()]
+        return list(reports.values_list("title", flat=True))
+
+    names = ("public", "acme", "globex")
+    assert in_schemas(titles, *names) == {name: [f"of {name}"] for name in names}
+    # public has one too, and it is not what acme gets.
+    site.rows(f"DROP {kind} acme.shop_report")
+    for block in (nullcontext, transaction.atomic):
+        for ask in (titles, model("shop.Report").objects.count):
+            with (
+                pytest.raises(ProgrammingError, match=r'"acme\.shop_report" does not exist'),
+                schema_context("acme"),
+                block(),
+            ):
+                ask()
 
 
 def test_a_migration_may_set_search_path_for_its_next_statements_and_restore_it(site: Site):
