@@ -58,7 +58,7 @@ def write_sql(file: TemplateFile) -> str:
 def write_python(file: TemplateFile) -> str:
     """Return the text of a ``.py`` file, which is read and never run."""
     text = write_sql(file)
-    lines = "\n".join(f"    {line + chr(10)!r}" for line in text.splitlines())
+    lines = "\n".join(f"    {line + chr(10)!r}" for line in text.split(chr(10))[:-1])
     return _PYTHON.format(text=f"(\n{lines}\n)")
 
 
@@ -67,7 +67,8 @@ def read_template_file(path: Path) -> TemplateFile:
 
     Raises ``WrongState`` for a file that is anything else, and ``OSError``.
     """
-    text = path.read_text(encoding="utf-8")
+    # Rows and bodies of functions may hold line endings of any kind, which are to stay.
+    text = path.read_bytes().decode()
     try:
         return _read_sql(_read_python(text) if path.suffix == ".py" else text)
     except (ValueError, KeyError, SyntaxError, StopIteration) as error:
@@ -124,6 +125,8 @@ def _read_python(text: str) -> str:
 
 def _read_sql(text: str) -> TemplateFile:
     first, _, rest = text.partition("\n")
+    if first.endswith("\r"):
+        raise ValueError("its line endings were changed, as git's core.autocrlf does")
     if not first.startswith(_HEADER):
         raise ValueError("its first line is another")
     header: dict[str, Any] = json.loads(first.removeprefix(_HEADER))

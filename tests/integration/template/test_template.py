@@ -334,6 +334,7 @@ def test_flush_keeps_it_unless_rows_of_it_refer_to_what_goes(shop: Site):
 @pytest.mark.parametrize("name", ["template.sql", "template.py"])
 def test_a_file_of_it_makes_the_same_schema(shop: Site, tmp_path: Path, name: str):
     add_item(TEMPLATE, 'it\'s \\ "__schema__" %s %% -- end\nand;\n-- end\nmore')
+    add_item(TEMPLATE, "a\rb\r\nc\u2028d\x0ce\x85f\x1cg\u2029h\r")
     shop.rows(
         f"CREATE FUNCTION {TEMPLATE}.f() RETURNS bigint LANGUAGE sql SET search_path = {TEMPLATE}"
         f" AS 'SELECT count(*) FROM {TEMPLATE}.shop_item'"
@@ -344,7 +345,9 @@ def test_a_file_of_it_makes_the_same_schema(shop: Site, tmp_path: Path, name: st
     call_command("schematemplate", *words, output=str(path), verbosity=0)
     new_schema("acme", "acme.example.com", template_file=path)
     assert differences("acme", TEMPLATE) == []
-    assert shop.rows("SELECT acme.f()") == [(1,)]
+    assert shop.rows("SELECT acme.f()") == [(2,)]
+    titles = "SELECT title FROM {}.shop_item ORDER BY id"
+    assert shop.rows(titles.format("acme")) == shop.rows(titles.format(TEMPLATE))
 
 
 def test_a_file_for_other_migrations_is_refused(shop: Site, tmp_path: Path):
@@ -365,6 +368,14 @@ def test_another_file_is_refused(shop: Site, tmp_path: Path, text: str):
     with pytest.raises(CommandError, match="is no template that this version of appschema"):
         new_schema("acme", "acme.example.com", template_file=path)
     assert not Schema.objects.exists()
+
+
+def test_a_file_whose_line_endings_were_changed_is_refused(shop: Site, tmp_path: Path):
+    path = tmp_path / "template.sql"
+    call_command("schematemplate", output=str(path), verbosity=0)
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    with pytest.raises(CommandError, match="its line endings were changed"):
+        new_schema("acme", "acme.example.com", template_file=path)
 
 
 def test_half_a_file_is_refused(shop: Site, tmp_path: Path):

@@ -42,7 +42,7 @@ class Command(BaseCommand):
         file = export_template(using=using)
         text = write_python(file) if options["as_python"] else write_sql(file)
         if options["output"]:
-            Path(options["output"]).write_text(text, encoding="utf-8")
+            Path(options["output"]).write_bytes(text.encode())
         if options["json"]:
             told = {"records": file.records, "public_records": file.public_records}
             self.stdout.write(json.dumps({**told, "output": options["output"]}))
