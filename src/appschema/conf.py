@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from difflib import get_close_matches
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
@@ -165,6 +166,13 @@ def get_config() -> Config:
     _read_routes(values)
     _read_sources(values)
     return Config(**values)
+
+
+def find_unknown() -> dict[str, str | None]:
+    """Return the settings with our prefix that are none of ours, each with the one nearest to it."""
+    ours = [_PREFIX + each.upper() for each in Config.__dataclass_fields__]
+    unknown = [each for each in dir(settings) if each.startswith(_PREFIX) and each not in ours]
+    return {each: next(iter(get_close_matches(each, ours, 1, 0.75)), None) for each in unknown}
 
 
 def _read_sources(values: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import F, Func, Q
 from django.db.models.lookups import LessThanOrEqual
 
+from .conf import get_config
 from .exceptions import InvalidPublicName, InvalidSchemaName
 from .names import MAX_NAME_BYTES, normalise_public_name, validate_schema_name
 from .signals import registry_changed
@@ -162,6 +163,15 @@ class Schema(models.Model):
         return next((each.public_name for each in self.public_names.all() if each.is_primary), None)
 
 
+def refuse_name_of_public(public_name: str) -> None:
+    """Raise ``InvalidPublicName`` for a name that is served from public: it would lead to no schema."""
+    if public_name in get_config().public_names:
+        raise InvalidPublicName(
+            f"The public name {public_name!r} is served from public: APPSCHEMA_PUBLIC_NAMES or"
+            " APPSCHEMA_BASE_DOMAINS holds it. Choose another, or take it out of the setting."
+        )
+
+
 class PublicName(models.Model):
     """A name by which requests for a schema are recognised: a host name by default."""
 
@@ -184,6 +194,13 @@ class PublicName(models.Model):
 
     def __str__(self) -> str:
         return str(self.public_name)
+
+    def clean(self) -> None:
+        """Refuse what would lead to no schema."""
+        try:
+            refuse_name_of_public(self.public_name)
+        except InvalidPublicName as error:
+            raise ValidationError({"public_name": str(error)}) from error
 
 
 class RetiredName(models.Model):

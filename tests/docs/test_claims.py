@@ -19,6 +19,7 @@ MODULES: dict[str, set[str]] = {
         "RegistryQuerySet",
         "SchemaNameField",
         "check_schema_name",
+        "refuse_name_of_public",  # For appschema.provisioning.
     },
     "appschema.middleware": set(),
     "appschema.resolver": {"resolve_normal", "resolve_with_primary"},  # For the middleware.

@@ -285,6 +285,11 @@ def test_the_mend_for_a_missing_marker_mends(psql: Psql):
     assert found() == set()
 
 
+def test_a_public_name_that_public_has_taken_is_found(settings: Any):
+    settings.APPSCHEMA_PUBLIC_NAMES = ["acme.example.com", "www.example.com"]
+    assert found() == {("error", "name-of-public", "acme")}
+
+
 SQL_THAT_MENDS = {
     "an isolated table is left in public": 'DROP TABLE "public"."notes_note";',
     "a view in public bears an isolated table's name": 'DROP VIEW "public"."notes_note";',

@@ -4,6 +4,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.db.utils import DataError
+from django.test import override_settings
 
 from appschema.exceptions import InvalidPublicName, InvalidSchemaName
 from appschema.models import PublicName, Schema
@@ -57,6 +58,15 @@ def test_what_no_host_could_have_is_not_stored(acme: Schema):
     with pytest.raises(ValidationError) as raised:
         PublicName(schema=acme, public_name="acme registry test").full_clean()
     assert "not a valid host name" in raised.value.message_dict["public_name"][0]
+
+
+def test_a_form_refuses_what_is_served_from_public(acme: Schema):
+    with (
+        override_settings(APPSCHEMA_PUBLIC_NAMES=["www.example.com"]),
+        pytest.raises(ValidationError) as raised,
+    ):
+        PublicName(schema=acme, public_name="WWW.example.com").full_clean()
+    assert "is served from public" in raised.value.message_dict["public_name"][0]
 
 
 def test_two_spellings_of_a_name_are_one_name(acme: Schema):

@@ -291,6 +291,25 @@ def test_w002_only_another_database_carries_a_schema(use_databases: UseDatabases
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("APPSCHEMA_SHARED_APP", "Did you mean APPSCHEMA_SHARED_APPS?"),
+        ("APPSCHEMA_ROLE", "Did you mean APPSCHEMA_ROLES?"),
+        ("APPSCHEMA_XYZ", "See the reference of settings in the docs."),
+    ],
+)
+def test_w012_a_setting_that_there_is_not(name: str, hint: str) -> None:
+    with override_settings(**{name: True}):
+        assert found() == [
+            Warning(
+                f"{name} is no setting of appschema, and changes nothing.",
+                hint=hint,
+                id="appschema.W012",
+            )
+        ]
+
+
 def test_a_second_database_may_have_any_engine(use_databases: UseDatabases) -> None:
     use_databases({"default": OURS, "log": "django.db.backends.sqlite3"})
     assert found() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,8 @@ class DatabaseClientMixin(_Base):
                 owner = settings_dict.get("OPTIONS", {}).get("assume_role", "none")
                 sender = SimpleNamespace(database_name=database, owner_role=owner)
                 values["role"] = role_of(schema_name, sender)
-            options = [(env or {}).get("PGOPTIONS", "")]
+            # What the user's shell has set for psql, unless the settings set it.
+            options = [(env or {}).get("PGOPTIONS") or os.environ.get("PGOPTIONS", "")]
             for name, value in values.items():
                 escaped = value.replace("\\", "\\\\").replace(" ", "\\ ")
                 options.append(f"-c {name}={escaped}")

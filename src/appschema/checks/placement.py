@@ -13,7 +13,7 @@ from django.core.management import find_commands
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Model
 
-from appschema.conf import Config, get_config
+from appschema.conf import Config, find_unknown, get_config
 from appschema.exceptions import AppSchemaError
 from appschema.names import PUBLIC
 from appschema.placement import APP_LABEL, Placement, get_placement, names_app
@@ -32,12 +32,22 @@ def check_settings(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return [
+        *_check_names(),
         *_check_apps(config),
         *_check_path(config),
         *_check_relations(get_placement()),
         *_check_engine(),
         *_check_commands(),
     ]
+
+
+def _check_names() -> Iterator[CheckMessage]:
+    for name, near in find_unknown().items():
+        yield Warning(
+            f"{name} is no setting of appschema, and changes nothing.",
+            hint=f"Did you mean {near}?" if near else "See the reference of settings in the docs.",
+            id="appschema.W012",
+        )
 
 
 def _check_apps(config: Config) -> Iterator[CheckMessage]:

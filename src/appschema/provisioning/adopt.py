@@ -13,13 +13,12 @@ from appschema.models import Schema
 from appschema.names import (
     PUBLIC,
     marker_table,
-    normalise_public_name,
     validate_schema_name,
 )
 from appschema.roles.database import DatabaseRoles
 
 from .questions import ask
-from .register import ask_for_names, refuse_special_name, register
+from .register import ask_for_names, normalise_for_schema, refuse_special_name, register
 
 
 def adopt_schema(
@@ -39,7 +38,7 @@ def adopt_schema(
     """
     validate_schema_name(name)
     refuse_special_name(name)
-    public_name = normalise_public_name(public_name)
+    public_name = normalise_for_schema(public_name)
     connection = connections[using]
     with transaction.atomic(using=using), schema_context(PUBLIC), as_owner():
         (found,) = ask(using, ask_for_names(name, public_name))

@@ -16,7 +16,6 @@ from appschema.models import Schema
 from appschema.names import (
     MARKER_TABLE,
     PUBLIC,
-    normalise_public_name,
     quote_literal,
     validate_schema_name,
 )
@@ -28,6 +27,7 @@ from .locks import keeping_migrate_out
 from .register import (
     ask_for_names,
     find_row,
+    normalise_for_schema,
     refuse_special_name,
     register,
     tell_on_commit,
@@ -62,7 +62,7 @@ def clone_schema(
     for each in (source, name):
         validate_schema_name(each)
     refuse_special_name(name)
-    public_name = normalise_public_name(public_name)
+    public_name = normalise_for_schema(public_name)
     connection = connections[using]
     alone = keeping_migrate_out(using, ask_for_names(name, public_name))
     with telling_of_locks(name), transaction.atomic(using=using):

@@ -8,11 +8,17 @@ from django.db import DEFAULT_DB_ALIAS, transaction
 
 from appschema.context import as_owner, schema_context
 from appschema.models import Schema
-from appschema.names import PUBLIC, normalise_public_name, validate_schema_name
+from appschema.names import PUBLIC, validate_schema_name
 from appschema.signals import schema_created
 
 from .locks import keeping_migrate_out
-from .register import ask_for_names, refuse_special_name, register, tell_on_commit
+from .register import (
+    ask_for_names,
+    normalise_for_schema,
+    refuse_special_name,
+    register,
+    tell_on_commit,
+)
 from .replay import telling_of_locks
 from .sources import make_schema
 
@@ -47,7 +53,7 @@ def new_schema(
     """
     validate_schema_name(name)
     refuse_special_name(name)
-    public_name = normalise_public_name(public_name)
+    public_name = normalise_for_schema(public_name)
     alone = keeping_migrate_out(using, ask_for_names(name, public_name))
     # Not the commit: receivers of the signal are not to run as the owner.
     with telling_of_locks(name), transaction.atomic(using=using):

@@ -10,7 +10,7 @@ from appschema.models import PublicName, Schema
 from appschema.names import PUBLIC, normalise_public_name, validate_schema_name
 
 from .drop import refuse_dropped
-from .register import find_row
+from .register import find_row, normalise_for_schema
 
 
 def add_public_name(
@@ -24,7 +24,7 @@ def add_public_name(
     ``WrongState`` if the schema is dropped.
     """
     validate_schema_name(name)
-    public_name = normalise_public_name(public_name)
+    public_name = normalise_for_schema(public_name)
     with transaction.atomic(using=using), schema_context(PUBLIC), as_owner():
         row = find_row(name, using=using)
         refuse_dropped(row)

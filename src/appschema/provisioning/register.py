@@ -16,15 +16,23 @@ from psycopg import errors
 
 from appschema.conf import get_config
 from appschema.exceptions import InvalidSchemaName, NameRetired, SchemaExists, UnknownSchema
-from appschema.models import PublicName, RetiredName, Schema
+from appschema.models import PublicName, RetiredName, Schema, refuse_name_of_public
 from appschema.names import (
     is_own_name,
+    normalise_public_name,
     quote_identifier,
     quote_literal,
     validate_schema_name,
 )
 
 from .questions import Answer, ask
+
+
+def normalise_for_schema(public_name: object) -> str:
+    """Return the name by which a schema is to be reached. Raises ``InvalidPublicName``."""
+    name = normalise_public_name(public_name)
+    refuse_name_of_public(name)
+    return name
 
 
 def refuse_special_name(name: str) -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Barrier, Event
 from typing import Any
 
@@ -24,7 +25,7 @@ from appschema.exceptions import (
     UnknownSchema,
 )
 from appschema.models import PublicName, Schema
-from appschema.provisioning import drop_schema, new_schema, purge_schema
+from appschema.provisioning import adopt_schema, clone_schema, drop_schema, new_schema, purge_schema
 from appschema.resolver import resolve
 from appschema.signals import schema_created, schema_dropped, schema_purged
 from tests.integration.fleet.conftest import Site, create, migration, model
@@ -192,6 +193,10 @@ def test_a_bad_name_is_refused_before_anything_is_sent(shop: Site, name: str):
             act(name)
     with pytest.raises(InvalidPublicName):
         new_schema("acme", "no host")
+    with override_settings(APPSCHEMA_BASE_DOMAINS=["example.com"]):
+        for make in (new_schema, adopt_schema, partial(clone_schema, "other")):
+            with pytest.raises(InvalidPublicName, match=r"'example\.com' is served from public"):
+                make("acme", "example.com.")
     assert connection.connection is None
 
 

@@ -193,6 +193,11 @@ def test_what_is_no_name_or_anothers_is_refused_and_nothing_changed(acme: Site):
         add_public_name("nobody", "new.example.com")
     with pytest.raises(InvalidPublicName):
         add_public_name("acme", "no host")
+    with (
+        override_settings(APPSCHEMA_PUBLIC_NAMES=["www.example.com"]),
+        pytest.raises(InvalidPublicName, match=r"'www\.example\.com' is served from public"),
+    ):
+        add_public_name("acme", "WWW.example.com")
     with pytest.raises(InvalidPublicName):
         remove_public_name("no host")
     with pytest.raises(UnknownPublicName, match=r"^No schema has the public name 'x\.example'\."):

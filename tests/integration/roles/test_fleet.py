@@ -560,8 +560,9 @@ def test_roles_of_a_database_that_is_dropped_are_dropped(django_db_blocker):
         assert roles_of(name) == set()
 
 
-def test_dbshell_starts_under_the_role(migrated):
+def test_dbshell_starts_under_the_role(migrated, monkeypatch):
     new_schema("acme", "acme.test")
+    monkeypatch.setenv("PGOPTIONS", "-c statement_timeout=1234 -c search_path=elsewhere")
     with schema_context("acme"):
         _, env = connection.client.settings_to_cmd_args_env(connection.settings_dict, [])
     assert env is not None
@@ -570,6 +571,8 @@ def test_dbshell_starts_under_the_role(migrated):
     )
     with psycopg.connect(url) as plain:
         assert plain.execute("SELECT current_user").fetchone() == (role_name(migrated, "acme"),)
+        assert plain.execute("SELECT current_schema()").fetchone() == ("acme",)
+        assert plain.execute("SHOW statement_timeout").fetchone() == ("1234ms",)
 
 
 def test_receivers_of_a_new_schema_do_not_run_as_the_owner(migrated):

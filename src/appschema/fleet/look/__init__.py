@@ -22,7 +22,7 @@ from .between import find_between
 from .finding import Finding
 from .inspection import Inspection
 from .origins import find_origins
-from .registry import find_registry, find_schemas, find_unregistered
+from .registry import find_names_of_public, find_registry, find_schemas, find_unregistered
 from .server import find_locks, find_roles
 from .tables import find_extensions, find_invalid_indexes, find_lags, find_misplaced, find_missing
 
@@ -36,7 +36,12 @@ def find_all(using: str, selection: Selection) -> list[Finding]:
     with schema_context(PUBLIC), as_owner():
         look = Inspection(using, selection)
         lags, of_lags = find_lags(look)
-        findings = [*find_schemas(look), *find_missing(look, lags), *of_lags]
+        findings = [
+            *find_schemas(look),
+            *find_names_of_public(look),
+            *find_missing(look, lags),
+            *of_lags,
+        ]
         if selection.public:
             findings += find_misplaced(look)
         findings += [*find_invalid_indexes(look), *find_extensions(look)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from appschema.conf import get_config
 from appschema.fleet.origins import own_schemas
-from appschema.models import Schema
+from appschema.models import PublicName, Schema
 from appschema.names import MARKER_TABLE, PUBLIC, is_own_name, quote_identifier
 
 from .finding import Finding, error, warning
@@ -58,6 +58,22 @@ def find_schemas(look: Inspection) -> Iterator[Finding]:
                 "It has no primary public name, so that no address leads to it, or none can be"
                 " written into its mails.",
                 f"manage.py addname {name} PUBLIC_NAME --primary",
+            )
+
+
+def find_names_of_public(look: Inspection) -> Iterator[Finding]:
+    if not look.rows or not (of_public := get_config().public_names):
+        return
+    names = PublicName.objects.using(look.using).filter(public_name__in=of_public)
+    for public_name, name in names.values_list("public_name", "schema__name"):
+        if name in look.names:
+            yield error(
+                "name-of-public",
+                name,
+                f"Its public name {public_name!r} stands in APPSCHEMA_PUBLIC_NAMES or"
+                " APPSCHEMA_BASE_DOMAINS: requests for it are served from public.",
+                "Take it out of the setting; or, with another primary one given to the schema by"
+                f" manage.py addname {name} OTHER --primary: manage.py removename {public_name}",
             )
 
 
