@@ -11,22 +11,18 @@ from appschema.context import current_schema
 from appschema.exceptions import RoleMissing, SchemaMissing
 from appschema.names import MARKER_TABLE, PUBLIC, ROLE_PREFIX
 
-_MISSING = re.compile(
-    rf'schema "(?P<schema>[^"]+)" does not exist|"(?P<marked>[^"]+)\.{MARKER_TABLE}"'
-)
 _LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
 
 
 def schema_error(error: psycopg.Error) -> Exception:
     """Return the error to raise for *error*: by its name, if a schema or its role is missing."""
     if error.sqlstate in ("3F000", "42P01") and (schema_name := current_schema()):
-        found = _MISSING.search(error.diag.message_primary or "")
-        if found and schema_name in found.groups():
+        # The server's language has its own words and quotation marks (lc_messages), around the name.
+        name = rf"[^\w\s]\s?{re.escape(schema_name)}(?:\.{MARKER_TABLE})?\s?[^\w\s.]"
+        if re.search(name, error.diag.message_primary or ""):
             return SchemaMissing(schema_name)
     # SET ROLE says 22023 for a role that is not there, and 42501 for one that may not be taken.
-    if error.sqlstate in ("22023", "42501") and (
-        f'"{ROLE_PREFIX}' in (error.diag.message_primary or "")
-    ):
+    if error.sqlstate in ("22023", "42501") and (ROLE_PREFIX in (error.diag.message_primary or "")):
         return RoleMissing(current_schema() or PUBLIC)
     return error
 

@@ -11,7 +11,6 @@ price of its fast delete.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable
 from functools import cache, wraps
 from typing import Any
@@ -211,8 +210,12 @@ def _copying_lookup(original: Any) -> Any:
     # all requests: there the instance of another thread's schema would be found.
     def prefetch_one_level(instances: Any, prefetcher: Any, lookup: Any, level: int) -> Any:
         if lookup.queryset is not None:
-            lookup = copy.copy(lookup)
-            lookup.queryset._hints = dict(lookup.queryset._hints)
+            queryset = lookup.queryset._chain()
+            queryset._hints = dict(queryset._hints)
+            # Not by copy.copy(), with which the queryset would come out as one that found nothing.
+            of_one_call = object.__new__(type(lookup))
+            vars(of_one_call).update(vars(lookup), queryset=queryset)
+            lookup = of_one_call
         return original(instances, prefetcher, lookup, level)
 
     return prefetch_one_level

@@ -3,6 +3,7 @@
 import copy
 import pickle
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.contrib.auth.models import Group, User
 from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Prefetch
+from django.db.models import query as django_query
 from django.test import override_settings
 
 from appschema import schema_context
@@ -306,6 +308,24 @@ def test_a_prefetch_that_all_requests_share_keeps_no_instance_of_one(
             (note,) = Note.objects.prefetch_related(prefetch)
             assert [each.name for each in note.attachment_set.all()] == [f"of {name}"]
     assert prefetch.queryset._hints == {}
+
+
+class Reader:
+    """A prefetcher that reads the queryset as it is given to it."""
+
+    def get_prefetch_querysets(self, instances: Any, querysets: Any = None) -> tuple[Any, ...]:
+        by_note: Callable[[Any], Any] = attrgetter("note_id")
+        return querysets[0], by_note, attrgetter("pk"), False, "unused", False
+
+
+def test_a_prefetcher_of_others_is_given_a_queryset_that_is_still_to_be_read(
+    both: tuple[Note, Note],
+) -> None:
+    with schema_context("alpha"):
+        note: Any = Note.objects.get()
+        prefetch = Prefetch("attachments", Attachment.objects.all(), to_attr="found")
+        django_query.prefetch_one_level([note], Reader(), prefetch, 0)
+        assert [each.name for each in note.found] == ["of alpha"]
 
 
 def test_showing_the_sql_never_raises() -> None:
