@@ -240,7 +240,8 @@ def _network(text: str) -> Network:
 def _strings(name: str, value: object) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise ImproperlyConfigured(
-            f"{_PREFIX}{name.upper()} is a list of str, not {value!r}. Write [{value!r}]."
+            f"{_PREFIX}{name.upper()} is a list of str, not {value!r}."
+            + (f" Write [{value!r}]." if isinstance(value, str) else "")
         )
     items = tuple(value)
     if wrong := [item for item in items if not isinstance(item, str)]:

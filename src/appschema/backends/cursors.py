@@ -433,7 +433,8 @@ def _names_path(query: Any) -> bool:
 def _refuse_continued(schema_name: str | None, *, outside: bool) -> None:
     if outside and schema_name in (None, PUBLIC):
         return
+    where = "in public" if schema_name in (None, PUBLIC) else f"in the schema {schema_name!r}"
     raise UnsafeStatement(
         "The SQL text ends a transaction or rolls back to a savepoint and goes on with other"
-        f" statements, which would not run in the schema {schema_name!r}. Send them separately."
+        f" statements, which would not run {where}. Send them separately."
     )

@@ -68,9 +68,14 @@ def find_targets(loader: MigrationLoader, request: Request) -> tuple[Key, ...]:
     if label not in loader.migrated_apps:
         if request.run_syncdb:
             return ()
-        raise MigrationError(f"App {label!r} does not have migrations.")
+        raise MigrationError(
+            f"App {label!r} does not have migrations. Make them with 'manage.py makemigrations {label}',"
+            " or make its tables without: add --run-syncdb."
+        )
     if request.run_syncdb:
-        raise MigrationError(f"Can't use run_syncdb with app {label!r} as it has migrations.")
+        raise MigrationError(
+            f"Can't use run_syncdb with app {label!r} as it has migrations. Leave --run-syncdb out."
+        )
     if request.migration_name is None:
         return tuple(key for key in leaves if key[0] == label)
     if request.migration_name == "zero":

@@ -67,8 +67,9 @@ def _take_shared(using: str, questions: tuple[str, ...]) -> tuple[str, list[Answ
         if not isinstance(error.__cause__, errors.LockNotAvailable | errors.DeadlockDetected):
             raise
         raise SchemaBusy(
-            "No schema can be made just now, for a 'manage.py migrate' is changing public and the"
-            " template. Nothing was created. Try again when it is done."
+            "No schema can be made just now: a 'manage.py migrate' is changing public and the template,"
+            f" or somebody has locked tables of the registry ({error.__cause__.diag.message_primary})."
+            " Nothing was created. Try again when it is done."
         ) from error
     return before, answers
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, ProgrammingError, transaction
@@ -162,11 +163,5 @@ def retire_name(name: str, *, using: str) -> None:
 
 def tell_on_commit(signal: Signal, *, using: str, **told: Any) -> None:
     """Send *signal* after the commit; an error of a receiver is logged by Django, and no more."""
-    transaction.on_commit(lambda: _send_all(signal, using=using, **told), using=using, robust=True)
-
-
-def _send_all(signal: Signal, **told: Any) -> None:
-    """Let every receiver run; the first that failed is then raised, to be logged by Django."""
-    for _, response in signal.send_robust(sender=Schema, **told):
-        if isinstance(response, Exception):
-            raise response
+    send = partial(signal.send_robust, sender=Schema, using=using, **told)
+    transaction.on_commit(send, using=using)

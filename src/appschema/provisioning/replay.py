@@ -65,8 +65,8 @@ def telling_of_locks(name: str) -> Iterator[None]:
         if not isinstance(error.__cause__, OTHERS_ARE_FASTER):
             raise
         raise SchemaBusy(
-            f"Schema {name!r} was not created: its foreign keys need locks on shared tables, which other"
-            f" transactions hold that have written to them ({error.__cause__.diag.message_primary}). Try"
-            " again. To meet this less often create the schema before anything else is written in the"
+            f"Schema {name!r} was not created: others hold locks that it needs"
+            f" ({error.__cause__.diag.message_primary}), most often on shared tables that its foreign keys"
+            " refer to and that an open transaction has written to. Try again. To meet this less often create the schema before anything else is written in the"
             " transaction, or keep spares (APPSCHEMA_SPARES): see docs/how-to/sign-up.md."
         ) from error
