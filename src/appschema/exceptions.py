@@ -14,7 +14,7 @@
     │   └── NameRetired          another schema has borne the name
     ├── UnknownSchema            the registry has no such row (also a LookupError)
     ├── UnknownPublicName        no schema has this public name (also a LookupError)
-    ├── WrongState               what a dropped schema, say, cannot be asked; nothing was changed
+    ├── WrongState               the schema's state forbids it (it is dropped, say); nothing was changed
     ├── SchemaBusy               others hold locks on it; nothing of this step was changed
     ├── TemplateLags             the template is not what the database's records say it should be
     ├── UnsupportedObject        a schema holds what cannot be written as SQL for another name

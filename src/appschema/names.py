@@ -95,6 +95,11 @@ def quote_literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def quote_option(text: str) -> str:
+    """Return *text* as it stands in the startup options of a session: ``-c name=value``."""
+    return text.replace("\\", "\\\\").replace(" ", "\\ ")
+
+
 def marker_table(schema_name: str) -> str:
     """Return the schema's table ``MARKER_TABLE``, quoted and qualified."""
     return f"{quote_identifier(schema_name)}.{quote_identifier(MARKER_TABLE)}"

@@ -27,6 +27,13 @@ PAUSE = 0.1
 PATIENCE = 60.0
 """Seconds after which it is given up."""
 
+ROOM_FOR_LOCKS = """
+    current_setting('max_locks_per_transaction')::bigint
+    * (current_setting('max_connections')::bigint
+       + current_setting('max_prepared_transactions')::bigint)
+"""
+"""An SQL expression: how many locks all transactions of the server can hold at once."""
+
 OTHERS_ARE_FASTER = (errors.LockNotAvailable, errors.DeadlockDetected)
 
 

@@ -10,6 +10,7 @@ from django.db.backends.postgresql.client import DatabaseClient
 
 from appschema.conf import get_config
 from appschema.context import current_schema
+from appschema.names import quote_option
 
 from .envelope import make_envelope, role_of
 
@@ -35,7 +36,6 @@ class DatabaseClientMixin(_Base):
             # What the user's shell has set for psql, unless the settings set it.
             options = [(env or {}).get("PGOPTIONS") or os.environ.get("PGOPTIONS", "")]
             for name, value in values.items():
-                escaped = value.replace("\\", "\\\\").replace(" ", "\\ ")
-                options.append(f"-c {name}={escaped}")
+                options.append(f"-c {name}={quote_option(value)}")
             env = {**(env or {}), "PGOPTIONS": " ".join(options).strip()}
         return args, env

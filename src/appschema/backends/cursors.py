@@ -40,7 +40,7 @@ from .envelope import (
     read_template,
 )
 from .errors import hide_prefix, schema_error
-from .statement import read_statement
+from .statement import LONGEST_REMEMBERED, read_statement
 from .transaction import TransactionPath
 
 if TYPE_CHECKING:
@@ -404,7 +404,7 @@ def in_envelope(factory: Any) -> Any:
 
 def _may_go_alone(query: Any) -> bool:
     """Tell whether *query* is to be sent without the envelope's text, outside a transaction."""
-    if type(query) is str and len(query) <= 10_000:
+    if type(query) is str and len(query) <= LONGEST_REMEMBERED:
         return _goes_alone_cached(query)
     return isinstance(query, str | bytes) and _goes_alone(query)
 

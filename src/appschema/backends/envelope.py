@@ -25,7 +25,7 @@ from appschema.context import get_owner
 from appschema.names import MARKER_TABLE, PUBLIC, quote_identifier, quote_literal, role_name
 from appschema.placement import Names, get_tables
 
-from .statement import Statement, read_statement, split_statements
+from .statement import LONGEST_REMEMBERED, Statement, read_statement, split_statements
 from .transaction import Holder
 
 _FIRE_PENDING = (b"SET CONSTRAINTS ALL IMMEDIATE", b"SET CONSTRAINTS ALL DEFERRED")
@@ -228,7 +228,7 @@ def _make(
 def plain_envelope(template: bytes, schema_name: str | None, sender: Sender) -> Envelope | None:
     """Return the envelope of *template* if nothing in it asks for more than that, else None."""
     config = get_config()
-    return (_plain_cached if len(template) <= _LONGEST_CACHED else _plain)(
+    return (_plain_cached if len(template) <= LONGEST_REMEMBERED else _plain)(
         template,
         _watched_names(),
         schema_name,
@@ -269,13 +269,14 @@ class Reading(NamedTuple):
 
 
 _PLAIN = Statement()
-_LONGEST_CACHED = 10_000
 
 
 def read_template(template: bytes) -> Reading:
     """Return what *template* decides, remembered for short ones."""
     # psycopg hands over the same bytes each time, whose hash Python keeps.
-    return (_read_cached if len(template) <= _LONGEST_CACHED else _read)(template, _watched_names())
+    return (_read_cached if len(template) <= LONGEST_REMEMBERED else _read)(
+        template, _watched_names()
+    )
 
 
 def _watched_names() -> Names:

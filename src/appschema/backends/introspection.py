@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -48,8 +47,6 @@ class _AcrossSchemas:
 def _in_own_schema(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def wrapper(self: Any, cursor: Any, *args: Any, **kwargs: Any) -> Any:
-        if self._with_default_path:
-            return method(self, cursor, *args, **kwargs)
         # Django's wrapper around the psycopg cursor, or (in a caller's hands) that cursor itself.
         inner = getattr(cursor, "cursor", cursor)
         found = inner.own_schema_only
@@ -71,18 +68,6 @@ else:
 class DatabaseIntrospectionMixin(_Base):
     """Django asks PostgreSQL for what is visible in search_path: here without the default path."""
 
-    _with_default_path = False
-
-    @contextmanager
-    def with_default_path(self) -> Iterator[None]:
-        """Let introspection see the tables of the default path (the shared ones) as well."""
-        found = self._with_default_path
-        self._with_default_path = True
-        try:
-            yield
-        finally:
-            self._with_default_path = found
-
     @_in_own_schema
     def get_table_list(self, cursor: Any) -> Any:
         # Django's query reads all of pg_class, whose size is that of the whole fleet: migrate asks
@@ -101,7 +86,7 @@ class DatabaseIntrospectionMixin(_Base):
     def get_relations(self, cursor: Any, table_name: str) -> Any:
         if current_schema() in (None, PUBLIC):
             return super().get_relations(cursor, table_name)
-        if not self._with_default_path and not self._sees(cursor, table_name):
+        if not self._sees(cursor, table_name):
             return {}
         return super().get_relations(_AcrossSchemas(cursor), table_name)  # type: ignore[arg-type]
 

@@ -65,7 +65,8 @@ _LEXEMES = re.compile(
 _NEWLINE = re.compile(rb"[\n\r]")
 _BLOCK_EDGE = re.compile(rb"/\*|\*/")
 
-_LONGEST_CACHED = 10_000
+LONGEST_REMEMBERED = 10_000
+"""What is found of longer texts, in bytes, is not remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class Statement:
 
 def read_statement(text: bytes) -> Statement:
     """Return what can be told of *text*; the answer for short texts is remembered."""
-    return _read_cached(text) if len(text) <= _LONGEST_CACHED else _read(text)
+    return _read_cached(text) if len(text) <= LONGEST_REMEMBERED else _read(text)
 
 
 def _read(text: bytes) -> Statement:

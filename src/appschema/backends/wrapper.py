@@ -18,7 +18,7 @@ from psycopg.pq import Format, TransactionStatus
 from appschema.conf import get_config
 from appschema.context import in_current_schema
 from appschema.exceptions import UnsafeStatement
-from appschema.names import quote_identifier
+from appschema.names import quote_identifier, quote_option
 
 from .connection import Connection, connection_in_envelope, without_envelope
 from .envelope import Envelope
@@ -182,8 +182,8 @@ class DatabaseWrapperMixin(_Base):
         server has dropped the option.
         """
         params = self.get_connection_params()
-        path = envelope.path.replace("\\", "\\\\").replace(" ", "\\ ")
-        params["options"] = f"{params.get('options', '')} -c search_path={path}".strip()
+        path = f"-c search_path={quote_option(envelope.path)}"
+        params["options"] = f"{params.get('options', '')} {path}".strip()
         # The envelope's statements go in one text, which cannot be prepared.
         params |= {"autocommit": True, "prepare_threshold": None}
         with self._connect_directly(params) as connection:

@@ -42,11 +42,8 @@ def check_routing(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 def _check_middleware() -> Iterator[CheckMessage]:
     for position, path in enumerate(settings.MIDDLEWARE):
-        try:
-            found = import_string(path)
-        except ImportError:
-            continue  # Django itself says so when it loads the middleware
-        if isinstance(found, type) and issubclass(found, SchemaMiddleware):
+        found = import_class(path)
+        if found is not None and issubclass(found, SchemaMiddleware):
             if position:
                 yield Warning(
                     f"{path!r} is number {position + 1} in MIDDLEWARE, so"

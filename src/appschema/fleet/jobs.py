@@ -22,8 +22,8 @@ _FREE = """
 def default_jobs(connection: BaseDatabaseWrapper) -> int:
     """Return a number of workers that leaves the site most of the connections that are free.
 
-    Through a pooler it is one: how many sessions there are to be had is not known, and who waits for
-    the last one may wait for himself.
+    Through a pooler it is one: nobody knows how many sessions there are, and a worker might wait for
+    one that another worker holds.
     """
     with as_owner(), connection.cursor() as cursor:
         cursor.execute(_FREE)

@@ -33,10 +33,15 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseB
 class SchemaMiddleware:
     """Serve each request in the schema of its public name; put it first in MIDDLEWARE.
 
-    ``request.schema`` is the ``Schema``, or None for a request that is served from public.
-    An unknown name is answered with 404, or the redirect to APPSCHEMA_SCHEMA_REDIRECT; that of an
-    inactive schema with a notice with 503 and the notice; a malformed one with 400. A request that is not recognised is served from public if its
-    host is in APPSCHEMA_PUBLIC_NAMES, and else as one for an unknown name.
+    ``request.schema`` is the ``Schema``, or None for a request that is served from public. Others
+    are answered here:
+
+    * an unknown name, or that of a dropped schema, with 404 or the redirect to APPSCHEMA_SCHEMA_REDIRECT;
+    * that of an inactive schema with 503 and its notice if it has one, else as an unknown one;
+    * a malformed name with 400.
+
+    A request that is not recognised is served from public if its host is in APPSCHEMA_PUBLIC_NAMES.
+    Otherwise it is answered as one for an unknown name.
     """
 
     sync_capable = True

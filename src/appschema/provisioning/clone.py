@@ -23,6 +23,7 @@ from appschema.names import quote_identifier as quoted
 from appschema.signals import schema_created
 
 from .drop import refuse_dropped
+from .from_script import make_from_script, telling_of_locks
 from .locks import keeping_migrate_out
 from .register import (
     ask_for_names,
@@ -32,7 +33,6 @@ from .register import (
     register,
     tell_on_commit,
 )
-from .replay import replay, telling_of_locks
 
 _FILLED = ("contenttypes.ContentType", "auth.Permission", "sites.Site")
 
@@ -73,7 +73,7 @@ def clone_schema(
             )
             with connection.cursor() as cursor:
                 script = _read(cursor, source, with_data=with_data)
-            replay(script, name, using=using)
+            make_from_script(script, name, using=using)
         tell_on_commit(schema_created, schema_name=name, using=using)
     return row
 

@@ -11,6 +11,7 @@ from appschema.models import Schema
 from appschema.names import PUBLIC, validate_schema_name
 from appschema.signals import schema_created
 
+from .from_script import telling_of_locks
 from .locks import keeping_migrate_out
 from .register import (
     ask_for_names,
@@ -19,7 +20,6 @@ from .register import (
     register,
     tell_on_commit,
 )
-from .replay import telling_of_locks
 from .sources import make_schema
 
 

@@ -16,14 +16,13 @@ from typing import Any
 import psycopg
 from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from psycopg import errors
 
 from appschema.conf import get_config
 from appschema.exceptions import SchemaBusy
 from appschema.fleet.turn import session_beside
 from appschema.models import Template
 from appschema.names import quote_identifier, quote_literal
-from appschema.patience import PATIENCE, PAUSE
+from appschema.patience import OTHERS_ARE_FASTER, PATIENCE, PAUSE
 
 from .questions import Answer, ask
 
@@ -64,7 +63,7 @@ def _take_shared(using: str, questions: tuple[str, ...]) -> tuple[str, list[Answ
             # What it sees may be older than the lock: PostgreSQL refuses a row that has changed since.
             ask(using, f"SELECT FROM {quote_identifier(Template._meta.db_table)} FOR SHARE")
     except OperationalError as error:
-        if not isinstance(error.__cause__, errors.LockNotAvailable | errors.DeadlockDetected):
+        if not isinstance(error.__cause__, OTHERS_ARE_FASTER):
             raise
         raise SchemaBusy(
             "No schema can be made just now: a 'manage.py migrate' is changing public and the template,"

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from appschema.patience import ROOM_FOR_LOCKS
+
 # What belongs to an extension goes with it, and not by itself.
 _PARTS = """
     SELECT CASE c.relkind WHEN 'f' THEN 'FOREIGN TABLE' WHEN 'v' THEN 'VIEW' WHEN 'S' THEN 'SEQUENCE'
@@ -62,11 +64,6 @@ _KEYS = """
       JOIN pg_catalog.pg_class other ON other.oid = k.confrelid
      WHERE n.nspname = %(schema)s AND other.relnamespace <> n.oid
      ORDER BY c.oid, k.conname
-"""
-_ROOM = """
-    SELECT current_setting('max_locks_per_transaction')::bigint
-         * (current_setting('max_connections')::bigint
-            + current_setting('max_prepared_transactions')::bigint)
 """
 
 TABLES = ["v", "m", "r", "p", "f"]
@@ -128,7 +125,7 @@ def foreign_keys_outside(cursor: Any, schema_name: str) -> list[ForeignKey]:
 
 def lock_room(cursor: Any) -> int:
     """Return for how many locks of all sessions together the server has room at least."""
-    cursor.execute(_ROOM)
+    cursor.execute(f"SELECT {ROOM_FOR_LOCKS}")
     return int(cursor.fetchone()[0])
 
 

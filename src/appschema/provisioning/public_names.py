@@ -18,8 +18,8 @@ def add_public_name(
 ) -> PublicName:
     """Let the schema *name* be reached by *public_name* as well, and return the row of that.
 
-    With *primary* it becomes the primary one, and what was so before stays as another; so does the
-    first one that a schema gets. A public name that the schema has already can be made primary so.
+    With *primary* it becomes the primary one, and the one before stays as another. The first name of
+    a schema is always its primary one. To make another primary, give a name that the schema has.
     Raises ``UnknownSchema``, ``InvalidPublicName``, ``SchemaExists`` if it is another schema's, and
     ``WrongState`` if the schema is dropped.
     """

@@ -28,9 +28,9 @@ from appschema.names import PUBLIC, SPARE_PREFIX, quote_identifier, quote_litera
 from appschema.patience import patiently
 from appschema.roles.database import DatabaseRoles
 
+from .from_script import add_outside_keys, make_inside
 from .locks import keeping_migrate_out, refilling_alone
 from .questions import ask
-from .replay import add_outside_keys, make_inside
 from .template import find_template, is_at_head, load_script
 
 _SUFFIX_BYTES = 6

@@ -11,9 +11,9 @@ from appschema.fleet.know.entries import copy_entry
 from appschema.fleet.origins import read_digests
 from appschema.models import Spare, Template
 
+from .from_script import make_from_script
 from .migrated import make_by_migrations, migrate_new
 from .questions import ask
-from .replay import replay
 from .spares import ONE_SPARE, claim_spare, spare_of
 from .template import (
     THE_TEMPLATE,
@@ -53,12 +53,12 @@ def make_schema(name: str, *, migrate: bool, template_file: str | Path | None, u
     elif origin.is_at_head and origin.spare:
         claim_spare(origin.spare, origin.template, name, using=using)
     elif origin.is_at_head:
-        replay(load_script(origin.template, using), name, using=using)
+        make_from_script(load_script(origin.template, using), name, using=using)
         copy_entry(origin.template.schema_name, name, using=using)
     elif migrate:
         # Not the script, which may name tables that are called otherwise by now.
         script, _ = read_script(origin.template.schema_name, using)
-        replay(script, name, using=using)
+        make_from_script(script, name, using=using)
         migrate_new(name, using=using)
     else:
         raise TemplateLags(
@@ -95,6 +95,6 @@ def _copy_file(path: Path, name: str, *, migrate: bool, using: str) -> None:
             " 'manage.py schematemplate', or migrate the copy: new_schema(..., migrate=True),"
             " 'manage.py createschema --migrate'."
         )
-    replay(file.script, name, using=using)
+    make_from_script(file.script, name, using=using)
     if not fits:
         migrate_new(name, using=using)

@@ -41,14 +41,6 @@ def test_table_of_one_schema_is_not_seen_in_another():
             cursor.execute("DROP TABLE alpha.only_alpha")
 
 
-def test_default_path_is_seen_where_asked():
-    with schema_context("alpha"):
-        introspection: Any = connection.introspection
-        with introspection.with_default_path():
-            assert {"plans_plan", "notes_note"} <= tables()
-        assert "plans_plan" not in tables()
-
-
 def test_temporary_table_is_seen_as_by_the_stock_backend():
     with schema_context("alpha"), connection.cursor() as cursor:
         cursor.execute("CREATE TEMPORARY TABLE only_here (n int)")

@@ -112,7 +112,7 @@ class Track:
         return (item for item in self.items if isinstance(item, str))
 
 
-def records_sql(records: Iterable[tuple[str, str, bool]]) -> list[str]:
+def writing_records(records: Iterable[tuple[str, str, bool]]) -> list[str]:
     """Return the statements that write or delete records; unqualified, as all SQL of a recording."""
     table = quote_identifier(MARKER_TABLE)
     return [
@@ -179,7 +179,7 @@ class Recording:
         """All of it as one text, if it is SQL."""
         parts: list[str] = []
         for track in self.tracks:
-            parts += [*track.texts(), *records_sql(track.records), FIRE_PENDING]
+            parts += [*track.texts(), *writing_records(track.records), FIRE_PENDING]
         return joined(parts)
 
     @property

@@ -33,7 +33,7 @@ from appschema.names import quote_literal
 from appschema.router import reaching_shared_tables
 
 from .made_rows import MadeRows
-from .recording import FIRE_PENDING, Again, Recording, Track, joined, records_sql
+from .recording import FIRE_PENDING, Again, Recording, Track, joined, writing_records
 from .touched import accept_drift_sql
 from .unfinished import Unfinished
 
@@ -103,7 +103,7 @@ class Replay:
         return [each.decode() for each in envelope.statements]
 
     def _end(self, schema_name: str, *, checked: bool = True) -> Iterator[str]:
-        yield from records_sql(self.recording.after)
+        yield from writing_records(self.recording.after)
         if not self.has_rows:
             yield from self.rows.statements
         if checked:
@@ -173,7 +173,7 @@ class Replay:
                 if editor.deferred_sql:
                     self._send(schema_name, texts)
                     texts = []
-            texts += [*records_sql(track.records), FIRE_PENDING]
+            texts += [*writing_records(track.records), FIRE_PENDING]
         return texts
 
     def _patience(self) -> str:

@@ -21,10 +21,10 @@ from appschema.names import PUBLIC
 from .between import find_between
 from .finding import Finding
 from .inspection import Inspection
-from .origins import find_origins
 from .registry import find_names_of_public, find_registry, find_schemas, find_unregistered
 from .server import find_locks, find_roles
 from .tables import find_extensions, find_invalid_indexes, find_lags, find_misplaced, find_missing
+from .template import find_origins
 
 
 def find_all(using: str, selection: Selection) -> list[Finding]:

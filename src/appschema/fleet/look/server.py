@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from django.db import connections
 
 from appschema.conf import get_config
+from appschema.patience import ROOM_FOR_LOCKS
 from appschema.roles.faults import find_faults
 
 from .finding import Finding, error, warning
@@ -21,10 +22,8 @@ _LARGEST = """
        AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
      GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1
 """
-_LOCKS = """
-    SELECT current_setting('max_locks_per_transaction')::bigint
-         * (current_setting('max_connections')::bigint
-            + current_setting('max_prepared_transactions')::bigint),
+_LOCKS = f"""
+    SELECT {ROOM_FOR_LOCKS},
            (SELECT count(*) FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p', 'S', 'v', 'm'))
 """
 

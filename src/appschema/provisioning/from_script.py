@@ -18,7 +18,7 @@ from appschema.roles.database import DatabaseRoles
 from .register import making_schema
 
 
-def replay(script: Script, name: str, *, using: str) -> None:
+def make_from_script(script: Script, name: str, *, using: str) -> None:
     """Make the schema *name*, and its role if schemas have one.
 
     Expects the caller's transaction, as the owner with public active. Raises ``SchemaExists``, and
@@ -30,7 +30,7 @@ def replay(script: Script, name: str, *, using: str) -> None:
 
 
 def make_inside(script: Script, name: str, *, using: str) -> None:
-    """Make the schema and its role as ``replay`` does, without the foreign keys that lead out of it."""
+    """Make the schema and its role as ``make_from_script`` does, without the foreign keys that lead out of it."""
     connection = connections[using]
     roles = DatabaseRoles(connection)
     needs_role = roles.are_wanted()
@@ -43,7 +43,7 @@ def make_inside(script: Script, name: str, *, using: str) -> None:
 
 
 def add_outside_keys(script: Script, name: str, *, using: str) -> None:
-    """Add the foreign keys that lead out of the schema. Raises as ``replay`` does."""
+    """Add the foreign keys that lead out of the schema. Raises as ``make_from_script`` does."""
     try:
         send_bare(connections[using], Script(outside=script.outside).render(name))
     except IntegrityError as error:
