@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.contrib.admin.utils import NestedObjects
+from django.core.exceptions import ObjectDoesNotExist
 from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Count, Prefetch, ProtectedError, RestrictedError
@@ -20,7 +21,7 @@ from pytest_django import DjangoDbBlocker
 
 from appschema import schema_context
 from appschema.deletion import delete_everywhere
-from appschema.exceptions import NoActiveSchema, StillReferenced
+from appschema.exceptions import NoActiveSchema, StillReferenced, WrongSchema
 from appschema.models import Schema
 from appschema.provisioning import new_schema
 from appschema.resolver import forget_names
@@ -255,13 +256,33 @@ def test_every_way_to_read_stays_in_the_current_schema(plan: Any, read: Any) -> 
             assert read() == ["small"] * expected
 
 
-def test_a_prefetched_plan_keeps_what_was_read_in_the_first_schema(plan: Any) -> None:
+def test_a_prefetched_plan_does_not_show_what_was_read_in_another_schema(plan: Any) -> None:
     refer("orders.Nulled", plan, "acme")
-    with schema_context("acme"):
-        found = model("catalogue.Plan").objects.prefetch_related("nulled_set").get(pk=2)
-    with schema_context("globex"):
-        (row,) = found.nulled_set.all()
-        assert row._state.db.schema_name == "acme"
+    for prefetch in ("nulled_set", Prefetch("nulled_set", model("orders.Nulled").objects.all())):
+        with schema_context("acme"):
+            found = model("catalogue.Plan").objects.prefetch_related(prefetch).get(pk=2)
+            assert len(found.nulled_set.all()) == 1
+        for each in (found, pickle.loads(pickle.dumps(found))):
+            with (
+                schema_context("globex"),
+                pytest.raises(WrongSchema, match=r"'orders\.Nulled' .*'acme'"),
+            ):
+                list(each.nulled_set.all())
+        with schema_context("public"):  # A report on all schemas, say.
+            assert len(found.nulled_set.all()) == 1
+
+
+def test_what_is_one_to_one_with_a_shared_row_is_looked_for_in_each_schema(plan: Any) -> None:
+    for name in ("acme", "globex"):
+        with schema_context(name):
+            model("orders.Only").objects.create(plan=plan)
+    found = model("catalogue.Plan").objects.get(pk=2)
+    for name in ("acme", "globex", "acme"):
+        with schema_context(name):
+            assert found.only._state.db.schema_name == name
+            assert found.only is found.only
+    with schema_context("initech"), pytest.raises(ObjectDoesNotExist):
+        _ = found.only
 
 
 def test_many_to_many_and_one_to_one_are_of_the_schema(plan: Any) -> None:

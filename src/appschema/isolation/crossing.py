@@ -11,7 +11,7 @@ price of its fast delete.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache, wraps
 from typing import Any
 
@@ -23,6 +23,8 @@ from appschema.conf import get_config
 from appschema.context import current_schema, get_current
 from appschema.exceptions import WrongSchema
 from appschema.placement import get_tables
+
+from .extending import extend
 
 
 class BoundAlias(str):
@@ -102,26 +104,22 @@ def guard_crossing() -> None:
     """Let instances and queries remember their schema, and refuse them in another."""
     for kind in (Query, RawQuery):
         kind.schema_name = None  # type: ignore[union-attr]
-    _extend(Query, "__init__", _remembering)
-    _extend(RawQuery, "__init__", _remembering_raw)
-    _extend(RawQuery, "clone", _carrying)
-    _extend(Query, "check_query_object_type", _checking_value)
+    extend(Query, "__init__", _remembering)
+    extend(RawQuery, "__init__", _remembering_raw)
+    extend(RawQuery, "clone", _carrying)
+    extend(Query, "check_query_object_type", _checking_value)
+    extend(Query, "combine", _checking_other)
     for owner in (QuerySet, RawQuerySet):
         found: Any = vars(owner)["db"]
         setattr(owner, "db", property(_binding(found.fget), doc=found.__doc__))  # noqa: B010 - mypy takes it for a method
-    _extend(Model, "save_base", _binding_saved)
+    extend(Model, "save_base", _binding_saved)
     # Save, bulk_create and bulk_update call it for each instance, before anything is sent.
-    _extend(Model, "_prepare_related_fields_for_save", _checking_all)
+    extend(Model, "_prepare_related_fields_for_save", _checking_all)
     # prepare_database_save() is asked for the key of an instance that is a value of update().
     for name in ("delete", "refresh_from_db", "prepare_database_save"):
-        _extend(Model, name, _checking)
-    _extend(QuerySet, "contains", _checking_sought)
-    _extend(query, "prefetch_one_level", _copying_lookup)
-
-
-def _extend(owner: Any, name: str, extend: Callable[[Any], Any]) -> None:
-    found = vars(owner)[name]
-    setattr(owner, name, wraps(found)(extend(found)))
+        extend(Model, name, _checking)
+    extend(QuerySet, "contains", _checking_sought)
+    extend(query, "prefetch_one_level", _copying_lookup)
 
 
 def _remembering(original: Any) -> Any:
@@ -203,6 +201,24 @@ def _checking_value(original: Any) -> Any:
         return original(self, value, *args, **kwargs)
 
     return check_query_object_type
+
+
+def _checking_other(original: Any) -> Any:
+    # Of two that are joined by | or &, one may be of a schema and the other of all.
+    def combine(self: Any, rhs: Any, connector: Any) -> Any:
+        names = {self.schema_name, rhs.schema_name} - {None}
+        if len(names) == 2 and get_config().refuse_crossing:
+            tables = get_tables().in_schemas
+            if self.model._meta.db_table in tables:
+                raise WrongSchema(
+                    f"These queries on {self.model._meta.label!r} were built in the schemas"
+                    f" {self.schema_name!r} and {rhs.schema_name!r}, and cannot be combined. Build"
+                    " both where they are run."
+                )
+        self.schema_name = self.schema_name or rhs.schema_name
+        return original(self, rhs, connector)
+
+    return combine
 
 
 def _copying_lookup(original: Any) -> Any:

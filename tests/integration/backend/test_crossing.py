@@ -3,7 +3,7 @@
 import copy
 import pickle
 from collections.abc import Callable
-from operator import attrgetter
+from operator import and_, attrgetter, or_, xor
 from typing import Any
 
 import pytest
@@ -326,6 +326,22 @@ def test_a_prefetcher_of_others_is_given_a_queryset_that_is_still_to_be_read(
         prefetch = Prefetch("attachments", Attachment.objects.all(), to_attr="found")
         django_query.prefetch_one_level([note], Reader(), prefetch, 0)
         assert [each.name for each in note.found] == ["of alpha"]
+
+
+def test_queries_of_two_schemas_are_not_combined(both: tuple[Note, Note]) -> None:
+    with schema_context(None):
+        shared = Note.objects.filter(title__contains="of")
+    with schema_context("alpha"):
+        one = Note.objects.filter(pk=1)
+    with schema_context("beta"):
+        for combine in (or_, and_, xor):
+            with pytest.raises(WrongSchema, match=r"^These queries on 'notes.Note' were built in"):
+                combine(one, Note.objects.filter(pk=1))
+            with pytest.raises(WrongSchema):
+                list(combine(shared, one))
+        assert [each.title for each in shared & Note.objects.filter(pk=1)] == ["of beta"]
+    with schema_context("alpha"):
+        assert [each.title for each in shared | one] == ["of alpha"]
 
 
 def test_showing_the_sql_never_raises() -> None:
