@@ -1,9 +1,18 @@
-"""The signals that appschema sends."""
+"""The signals that appschema sends; the sender is ``appschema.models.Schema``.
+
+But for ``registry_changed`` they are sent after the commit, so never for what was rolled back.
+Receivers take ``**kwargs`` and enter the schema that they mean by themselves; their errors are logged
+by Django and stop nobody. In a ``TestCase``, whose transaction is never committed, they are sent within
+``captureOnCommitCallbacks(execute=True)``.
+"""
 
 from django.dispatch import Signal
 
 registry_changed = Signal()
-"""Rows of the registry were written, one by one or by a queryset. Argument: ``using``."""
+"""Rows of the registry were written, one by one or by a queryset. Argument: ``using``.
+
+Sent at once, inside the transaction: what was remembered of the registry may be wrong from here on.
+"""
 
 schema_created = Signal()
 """A new schema is committed. Arguments: ``schema_name``, ``using``."""

@@ -64,7 +64,13 @@ class HostAsyncClient(AsyncClient):
 
 
 class SchemaTestMixin:
-    """Runs each test of a Django test case inside a schema; put it before the test case."""
+    """Runs each test of a Django test case inside a schema; put it before the test case.
+
+    ``schema_name`` is made once in a run, with ``public_name`` as its host, and is what
+    ``self.schema`` holds; the tables of all schemas are emptied as Django empties its own. The
+    test clients ask for that host. Several classes may name schemas of their own. Raises what
+    ``new_schema`` does.
+    """
 
     schema_name: ClassVar[str] = "test"
     public_name: ClassVar[str] = "test.localhost"

@@ -8,7 +8,12 @@ from appschema.context import current_schema
 
 
 class SchemaKeyedDict(dict[Any, Any]):
-    """What Django keeps in a dict per process, kept per schema. ``clear`` empties all of it."""
+    """What Django keeps in a dict per process, kept per schema.
+
+    A key is looked up in the current schema, or among those of no schema when it is unset. What
+    concerns the whole dict concerns all schemas: ``clear`` empties it, iterating gives pairs of
+    schema and key. Do not use ``update``, which would store keys without a schema.
+    """
 
     def __getitem__(self, key: Any) -> Any:
         return super().__getitem__((current_schema(), key))
