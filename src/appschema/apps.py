@@ -30,11 +30,11 @@ def _extend_django() -> None:
     """Put ours around methods of Django's, once: it calls ``ready`` again when a test installs other apps."""
     from .backends import compiler
     from .fleet import records
-    from .isolation import crossing, read_rows, references
+    from .isolation import crossing, read_rows, referenced_deletes
 
     records.place_records()
     records.note_records()
     crossing.guard_crossing()
     read_rows.guard_read_rows()
     compiler.guard_raw_queries()
-    references.guide_deletion()
+    referenced_deletes.guide_deletion()

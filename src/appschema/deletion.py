@@ -15,14 +15,12 @@ from django.db.models import Model, ProtectedError, QuerySet, RestrictedError
 from django.db.models.deletion import Collector
 
 from .context import schema_context
+from .isolation.referenced_deletes import looked_into, name_schemas, still_referenced
 from .isolation.references import (
     Reference,
     Values,
     find_references,
     keys_to,
-    looked_into,
-    name_schemas,
-    still_referenced,
     target_of,
     which_hold,
 )

@@ -21,7 +21,7 @@ from django.db.models.sql.query import RawQuery
 from appschema.context import current_schema, get_current
 from appschema.exceptions import NoActiveSchema
 from appschema.isolation.crossing import crosses, refuse_query_crossing
-from appschema.isolation.references import delete_unless_referenced, is_to_be_looked_into
+from appschema.isolation.referenced_deletes import delete_unless_referenced, is_to_be_looked_into
 from appschema.names import PUBLIC
 from appschema.placement import get_tables
 
