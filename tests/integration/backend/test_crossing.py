@@ -328,6 +328,47 @@ def test_a_prefetcher_of_others_is_given_a_queryset_that_is_still_to_be_read(
         assert [each.name for each in note.found] == ["of alpha"]
 
 
+TAKEN: dict[str, Callable[[Any, Any], Any]] = {
+    "remove": lambda relation, other: relation.remove(other),
+    "remove one by one": lambda relation, other: relation.remove(other, bulk=False),
+    "set": lambda relation, other: relation.set([other]),
+    "set a generator": lambda relation, other: relation.set(each for each in [other]),
+    "async": lambda relation, other: async_to_sync(relation.aremove)(other),
+}
+
+
+@pytest.mark.parametrize("take", TAKEN.values(), ids=TAKEN)
+def test_an_instance_is_not_taken_for_the_one_of_its_key_in_a_relation(
+    both: tuple[Note, Note], take: Callable[[Any, Any], Any]
+) -> None:
+    other = both[0]
+    with schema_context("beta"):
+        tag = Tag.objects.create(label="of beta")
+        tag.note_set.set(Note.objects.all())
+        with pytest.raises(WrongSchema, match=r"'notes\.Note' .* belongs to the schema 'alpha'"):
+            take(tag.note_set, other)
+        assert tag.note_set.count() == 1
+        take(tag.note_set, Note.objects.get())
+
+
+@pytest.mark.parametrize("name", ["remove", "set", "set a generator", "async"])
+def test_nor_in_a_relation_of_many_to_many(name: str) -> None:
+    groups = []
+    for schema_name in ("alpha", "beta"):
+        with schema_context(schema_name):
+            Group.objects.all().delete()
+            groups.append(Group.objects.create(pk=1, name=f"of {schema_name}"))
+    with schema_context("beta"):
+        User.objects.all().delete()
+        user = User.objects.create(username="robin")
+        user.groups.set(groups[1:])
+        with pytest.raises(WrongSchema):
+            TAKEN[name](user.groups, groups[0])
+        assert user.groups.count() == 1
+        TAKEN[name](user.groups, groups[1])
+        user.delete()
+
+
 def test_queries_of_two_schemas_are_not_combined(both: tuple[Note, Note]) -> None:
     with schema_context(None):
         shared = Note.objects.filter(title__contains="of")

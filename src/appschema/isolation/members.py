@@ -1,0 +1,63 @@
+"""Instances that are taken out of a relation, or become all of it, are of the current schema.
+
+Django comes down to their primary keys here, by which rows of this schema would be taken out. It makes
+the classes of these managers by functions, when a relation is first asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
+
+from django.apps import apps
+from django.db.models import Model
+from django.db.models.fields import related_descriptors
+
+from .crossing import refuse_crossing
+from .extending import extend
+
+
+def guard_members() -> None:
+    """Refuse instances of another schema in ``remove`` and ``set`` of relations to many."""
+    extend(related_descriptors, "create_reverse_many_to_one_manager", _making)
+    extend(related_descriptors, "create_forward_many_to_many_manager", _making)
+    if apps.is_installed("django.contrib.contenttypes"):
+        # It holds a model, which cannot be imported where its app is not installed.
+        fields = import_module("django.contrib.contenttypes.fields")
+        extend(fields, "create_generic_related_manager", _making)
+
+
+def _making(original: Any) -> Any:
+    def make(*args: Any, **kwargs: Any) -> Any:
+        manager = original(*args, **kwargs)
+        # That of a key without NULL has no remove().
+        if "remove" in vars(manager):
+            extend(manager, "remove", _removing)
+        extend(manager, "set", _setting)
+        return manager
+
+    return make
+
+
+def _removing(original: Any) -> Any:
+    def remove(self: Any, *objs: Any, **kwargs: Any) -> None:
+        _refuse_each(objs)
+        original(self, *objs, **kwargs)
+
+    return remove
+
+
+def _setting(original: Any) -> Any:
+    def set_all(self: Any, objs: Iterable[Any], **kwargs: Any) -> None:
+        members = tuple(objs)
+        _refuse_each(members)
+        original(self, members, **kwargs)
+
+    return set_all
+
+
+def _refuse_each(objs: Iterable[Any]) -> None:
+    for each in objs:
+        if isinstance(each, Model):
+            refuse_crossing(each)
