@@ -353,20 +353,22 @@ def test_an_instance_is_not_taken_for_the_one_of_its_key_in_a_relation(
 
 @pytest.mark.parametrize("name", ["remove", "set", "set a generator", "async"])
 def test_nor_in_a_relation_of_many_to_many(name: str) -> None:
+    # Of a primary key that no sequence will come to.
     groups = []
     for schema_name in ("alpha", "beta"):
         with schema_context(schema_name):
-            Group.objects.all().delete()
-            groups.append(Group.objects.create(pk=1, name=f"of {schema_name}"))
+            groups.append(Group.objects.create(pk=10**9, name=f"taken of {schema_name}"))
     with schema_context("beta"):
-        User.objects.all().delete()
-        user = User.objects.create(username="robin")
+        user = User.objects.create(username="taken")
         user.groups.set(groups[1:])
         with pytest.raises(WrongSchema):
             TAKEN[name](user.groups, groups[0])
         assert user.groups.count() == 1
         TAKEN[name](user.groups, groups[1])
         user.delete()
+    for schema_name, group in zip(("alpha", "beta"), groups, strict=True):
+        with schema_context(schema_name):
+            group.delete()
 
 
 def test_queries_of_two_schemas_are_not_combined(both: tuple[Note, Note]) -> None:
