@@ -12,6 +12,7 @@ from django.utils.module_loading import import_string
 from appschema.conf import get_config
 
 from .base import GetResponse, SchemaMiddleware
+from .header import HeaderMiddleware, varying
 from .hosts import HostMiddleware
 
 
@@ -28,12 +29,17 @@ class ChainMiddleware(SchemaMiddleware):
         hosts = tuple(way for way in self.ways if isinstance(way, HostMiddleware))
         for way in hosts:
             way.hosts = hosts
+        self._asks_header = any(isinstance(way, HeaderMiddleware) for way in self.ways)
 
     def get_public_name(self, request: HttpRequest) -> str | None:
         names = (way.get_public_name(request) for way in self.ways)
         return next((name for name in names if name is not None), None)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        response = self._answer(request)
+        return varying(response) if self._asks_header else response
+
+    def _answer(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if request.path_info in get_config().exempt_paths:
             return self.serve_exempt(request)
         for way in self.ways:

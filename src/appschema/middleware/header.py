@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from ipaddress import IPv6Address, ip_address
 
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
 
 from appschema.conf import Network, get_config
 
@@ -17,7 +20,12 @@ class HeaderMiddleware(SchemaMiddleware):
     Who chooses the header chooses the schema: the gateway must overwrite what a client sends
     in it. From other addresses than those of APPSCHEMA_HEADER_FROM, if any are given, the
     header is passed over, and the request is not recognised.
+
+    Answers say in ``Vary`` that they depend on the header, for caches behind the gateway.
     """
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        return varying(super().__call__(request))
 
     def get_public_name(self, request: HttpRequest) -> str | None:
         config = get_config()
@@ -28,6 +36,25 @@ class HeaderMiddleware(SchemaMiddleware):
         if name is None or (config.header_from and not _is_from(request, config.header_from)):
             return None
         return name
+
+
+def varying(
+    response: HttpResponseBase | Awaitable[HttpResponseBase],
+) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+    """Return *response* with APPSCHEMA_HEADER in its ``Vary``, whether the header was there or not."""
+    header = get_config().header
+    if header is None:
+        return response
+    if isinstance(response, HttpResponseBase):
+        patch_vary_headers(response, [header])
+        return response
+    return _varying_later(response, header)
+
+
+async def _varying_later(response: Awaitable[HttpResponseBase], header: str) -> HttpResponseBase:
+    found = await response
+    patch_vary_headers(found, [header])
+    return found
 
 
 def _is_from(request: HttpRequest, networks: tuple[Network, ...]) -> bool:

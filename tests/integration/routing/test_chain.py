@@ -54,6 +54,14 @@ def test_the_first_way_that_answers_serves(ask: Ask):
         assert ask(url, **more).shown["row"] == row
 
 
+def test_a_cache_is_told_of_a_header_that_might_have_answered_first(ask: Ask):
+    for more in (FROM_GATEWAY, {"host": "acme.example.com"}):
+        assert "X-Schema" in ask("/orders/", **more).headers["Vary"].split(", ")
+    with override_settings(APPSCHEMA_CHAIN=WAYS[1:]):
+        answer = ask("/orders/", host="acme.example.com")
+    assert "X-Schema" not in answer.headers.get("Vary", "")
+
+
 def test_only_the_way_by_path_takes_the_prefix_away(ask: Ask):
     found = ask("/t/acme/orders/", host="example.com").shown
     assert (found["path_info"], found["reverse"]) == ("/orders/", "/t/acme/")

@@ -65,6 +65,14 @@ def test_the_header_is_believed_from_these_addresses_only(ask: Ask):
         assert answer.status == status
 
 
+def test_a_cache_is_told_that_answers_depend_on_the_header(ask: Ask):
+    for header in ({"X-Schema": "acme"}, {}):
+        path = "/orders/" if header else "/prices/"
+        assert "X-Schema" in ask(path, **header).headers["Vary"].split(", ")
+    with override_settings(APPSCHEMA_HEADER=None):
+        assert "X-Schema" not in ask("/prices/").headers.get("Vary", "")
+
+
 def test_a_header_that_is_spelt_with_an_underscore_is_another():
     # Under WSGI this is the server's task; gunicorn and nginx drop such headers.
     assert asgi("/orders/", host="any.test", X_Schema="acme").status == 404
