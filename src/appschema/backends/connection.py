@@ -20,7 +20,7 @@ from psycopg import pq
 
 from appschema.conf import get_config
 
-from .cursors import in_envelope
+from .bindings import in_envelope
 from .envelope import Envelope
 from .named_cursors import ServerSideCursor
 from .transaction import TransactionPath

@@ -13,7 +13,8 @@ from psycopg.generators import execute
 
 from appschema.context import current_schema
 
-from .cursors import ClientBindingMixin, EnvelopeMixin
+from .bindings import ClientBindingMixin
+from .cursors import EnvelopeMixin
 from .envelope import Envelope, make_envelope
 from .errors import schema_error
 
