@@ -17,6 +17,10 @@ from appschema.context import as_owner
 from appschema.exceptions import SchemaBusy
 
 _TURN = 7_310_577_331_450_003
+_AT_WORK = (
+    "Another 'manage.py migrate' is at work on this database, and nothing was migrated."
+    " Wait for it, or leave --no-wait out, which waits by itself."
+)
 
 
 @contextmanager
@@ -31,17 +35,17 @@ def taking_turns(
     if connection.in_atomic_block:
         # All of it is one transaction, whose own lock it is.
         with as_owner(), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_TURN])
+            function = "pg_advisory_xact_lock" if waits else "pg_try_advisory_xact_lock"
+            cursor.execute(f"SELECT {function}(%s)", [_TURN])
+            if not waits and not cursor.fetchone()[0]:
+                raise SchemaBusy(_AT_WORK)
         yield
         return
     with session_beside(connection) as other:
         row = other.execute(f"SELECT pg_try_advisory_xact_lock({_TURN})").fetchone()
         if row is not None and not row[0]:
             if not waits:
-                raise SchemaBusy(
-                    "Another 'manage.py migrate' is at work on this database, and nothing was migrated."
-                    " Wait for it, or leave --no-wait out, which waits by itself."
-                )
+                raise SchemaBusy(_AT_WORK)
             tell("Another 'manage.py migrate' is at work on this database. Waiting for it to end.")
             other.execute(
                 f"SET LOCAL lock_timeout TO 0; SET LOCAL statement_timeout TO 0;"

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 
 from appschema.backends.connection import send_bare
 from appschema.exceptions import MigrationError, SchemaBusy
@@ -18,6 +18,7 @@ from appschema.fleet import runner
 from appschema.fleet.follow import direct, replay, unfinished
 from appschema.fleet.know.entries import write_entry
 from appschema.fleet.know.ledger import read_ledger
+from appschema.fleet.turn import taking_turns
 from appschema.fleet.workers import Stop
 from appschema.models import AppliedSet, LedgerEntry
 from tests.integration.fleet.conftest import Site, create, migration
@@ -152,6 +153,12 @@ def test_two_runs_take_turns(shop: Site):
         other.execute("SELECT pg_advisory_xact_lock(7310577331450003)")
         with pytest.raises(SchemaBusy, match=r"Another 'manage\.py migrate' is at work"):
             shop.migrate("--no-wait")
+        with (
+            transaction.atomic(),
+            pytest.raises(SchemaBusy),
+            taking_turns(connections["default"], waits=False, tell=print),
+        ):
+            pass
         released = threading.Timer(0.5, other.rollback)
         released.start()
         printed = shop.migrate()
