@@ -247,8 +247,8 @@ def _plain(
     reading = _read_cached(template, names)
     if not reading.is_plain:
         return None
-    tables = get_tables().of_any_kind
-    return _make(schema_name, reading.tables, tables, default_path, None, role)
+    of_any_kind = get_tables().of_any_kind
+    return _make(schema_name, reading.tables, of_any_kind, default_path, None, role)
 
 
 # One look for all that nearly every statement needs. A fleet has more pairs of statement and

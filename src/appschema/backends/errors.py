@@ -16,13 +16,14 @@ _LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
 
 def schema_error(error: psycopg.Error) -> Exception:
     """Return the error to raise for *error*: by its name, if a schema or its role is missing."""
+    message = error.diag.message_primary or ""
     if error.sqlstate in ("3F000", "42P01") and (schema_name := current_schema()):
         # The server's language has its own words and quotation marks (lc_messages), around the name.
         name = rf"[^\w\s]\s?{re.escape(schema_name)}(?:\.{MARKER_TABLE})?\s?[^\w\s.]"
-        if re.search(name, error.diag.message_primary or ""):
+        if re.search(name, message):
             return SchemaMissing(schema_name)
     # SET ROLE says 22023 for a role that is not there, and 42501 for one that may not be taken.
-    if error.sqlstate in ("22023", "42501") and (ROLE_PREFIX in (error.diag.message_primary or "")):
+    if error.sqlstate in ("22023", "42501") and ROLE_PREFIX in message:
         return RoleMissing(current_schema() or PUBLIC)
     return error
 

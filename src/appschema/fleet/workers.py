@@ -20,7 +20,7 @@ Act = Callable[[str], Result]
 T = TypeVar("T")
 
 _LOOKS_AFTER = 0.05
-"""Seconds."""
+"""Seconds after which a thread that waits looks whether a stop was requested."""
 
 
 class Stop:

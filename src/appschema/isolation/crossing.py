@@ -51,14 +51,24 @@ def bind_here(alias: str) -> str:
     return str(alias) if schema_name is None else bind_alias(alias, schema_name)
 
 
+def schema_of(instance: Model) -> str | None:
+    """Return the schema in which *instance* was read or saved; None for none, or in none."""
+    return getattr(instance._state.db, "schema_name", None)
+
+
+def find_placed(tables: Iterable[str]) -> type[Model] | None:
+    """Return the model of the first of *tables* that is an isolated or both app's."""
+    placed = get_tables().in_schemas
+    return next((placed[table] for table in tables if table in placed), None)
+
+
 def refuse_crossing(instance: Model) -> None:
     """Raise ``WrongSchema`` for an isolated instance that another schema than the current has.
 
     One that is still to be added belongs to none; ``_state.adding = True`` says so of a copy.
     """
-    state = instance._state
-    schema_name = getattr(state.db, "schema_name", None)
-    if schema_name is None or state.adding:
+    schema_name = schema_of(instance)
+    if schema_name is None or instance._state.adding:
         return
     active = current_schema()
     # With no schema active the query itself is refused, in words that fit better.
@@ -73,25 +83,28 @@ def refuse_crossing(instance: Model) -> None:
         )
 
 
+def refuse_each(values: Iterable[object]) -> None:
+    """Do as ``refuse_crossing`` for the instances among *values*."""
+    for each in values:
+        if isinstance(each, Model):
+            refuse_crossing(each)
+
+
 def refuse_relation(one: Model, other: Model) -> None:
     """Raise ``WrongSchema`` if the instances belong to different schemas."""
-    names = {getattr(each._state.db, "schema_name", None) for each in (one, other)}
-    if len(names - {None}) == 2:
+    if len({schema_of(one), schema_of(other)} - {None}) == 2:
         refuse_crossing(one)
         refuse_crossing(other)
 
 
 def refuse_query_crossing(built: Any, tables: Iterable[str]) -> None:
     """Raise ``WrongSchema`` for a query on isolated tables built under another schema."""
-    active = current_schema()
-    placed = get_tables().in_schemas
-    for table in tables:
-        if model := placed.get(table):
-            raise WrongSchema(
-                f"This query on {model._meta.label!r} was built in the schema {built.schema_name!r}"
-                f" and is run in {active!r}. Build it where it is run or, if all schemas share it (a"
-                " class attribute, say), inside 'with appschema.schema_context(None)'."
-            )
+    if model := find_placed(tables):
+        raise WrongSchema(
+            f"This query on {model._meta.label!r} was built in the schema {built.schema_name!r}"
+            f" and is run in {current_schema()!r}. Build it where it is run or, if all schemas share it"
+            " (a class attribute, say), inside 'with appschema.schema_context(None)'."
+        )
 
 
 def crosses(built: Any) -> bool:
@@ -186,9 +199,7 @@ def _checking_sought(original: Any) -> Any:
 def _checking_all(original: Any) -> Any:
     def method(self: Model, *args: Any, **kwargs: Any) -> Any:
         refuse_crossing(self)
-        for related in self._state.fields_cache.values():
-            if isinstance(related, Model):
-                refuse_crossing(related)
+        refuse_each(self._state.fields_cache.values())
         return original(self, *args, **kwargs)
 
     return method
@@ -207,14 +218,16 @@ def _checking_other(original: Any) -> Any:
     # Of two that are joined by | or &, one may be of a schema and the other of all.
     def combine(self: Any, rhs: Any, connector: Any) -> Any:
         names = {self.schema_name, rhs.schema_name} - {None}
-        if len(names) == 2 and get_config().refuse_crossing:
-            tables = get_tables().in_schemas
-            if self.model._meta.db_table in tables:
-                raise WrongSchema(
-                    f"These queries on {self.model._meta.label!r} were built in the schemas"
-                    f" {self.schema_name!r} and {rhs.schema_name!r}, and cannot be combined. Build"
-                    " both where they are run."
-                )
+        if (
+            len(names) == 2
+            and get_config().refuse_crossing
+            and find_placed([self.model._meta.db_table])
+        ):
+            raise WrongSchema(
+                f"These queries on {self.model._meta.label!r} were built in the schemas"
+                f" {self.schema_name!r} and {rhs.schema_name!r}, and cannot be combined. Build"
+                " both where they are run."
+            )
         self.schema_name = self.schema_name or rhs.schema_name
         return original(self, rhs, connector)
 

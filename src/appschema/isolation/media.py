@@ -26,8 +26,8 @@ def serve_media(
     *path* is what follows MEDIA_URL, so it begins with the schema's directory. With *redirect*,
     an internal location of nginx such as ``/protected/``, nginx sends the file itself
     (``X-Accel-Redirect``). Whoever is on the schema's host gets the file, without a login: wrap
-    the view to ask for one. Raises ``Http404`` for a file of another schema, for one that there is not, and
-    without a ``SchemaStorage``.
+    the view to ask for one. Raises ``Http404`` for a file of another schema, for one that there is
+    not, and without a ``SchemaStorage``.
     """
     schema_name = current_schema()
     directory, _, name = path.partition("/")

@@ -11,10 +11,9 @@ from importlib import import_module
 from typing import Any
 
 from django.apps import apps
-from django.db.models import Model
 from django.db.models.fields import related_descriptors
 
-from .crossing import refuse_crossing
+from .crossing import refuse_each
 from .extending import extend
 
 
@@ -42,7 +41,7 @@ def _making(original: Any) -> Any:
 
 def _removing(original: Any) -> Any:
     def remove(self: Any, *objs: Any, **kwargs: Any) -> None:
-        _refuse_each(objs)
+        refuse_each(objs)
         original(self, *objs, **kwargs)
 
     return remove
@@ -51,13 +50,7 @@ def _removing(original: Any) -> Any:
 def _setting(original: Any) -> Any:
     def set_all(self: Any, objs: Iterable[Any], **kwargs: Any) -> None:
         members = tuple(objs)
-        _refuse_each(members)
+        refuse_each(members)
         original(self, members, **kwargs)
 
     return set_all
-
-
-def _refuse_each(objs: Iterable[Any]) -> None:
-    for each in objs:
-        if isinstance(each, Model):
-            refuse_crossing(each)

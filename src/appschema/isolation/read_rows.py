@@ -18,8 +18,8 @@ from appschema.conf import get_config
 from appschema.context import get_current
 from appschema.exceptions import WrongSchema
 from appschema.names import PUBLIC
-from appschema.placement import get_tables
 
+from .crossing import find_placed, schema_of
 from .extending import extend
 
 
@@ -60,29 +60,26 @@ def _refuse(queryset: Any) -> None:
     # Django itself fills a queryset with what it has prefetched.
     is_prefetched = "_read_in" not in known
     read_in = _schema_of_rows(queryset) if is_prefetched else known["_read_in"]
-    if read_in is None or read_in == active or not get_config().refuse_crossing:
-        return
-    if isinstance(queryset, EmptyQuerySet):
+    if read_in in (None, active) or isinstance(queryset, EmptyQuerySet):
         return
     # Who has read it there on purpose may show it where there are no customers: a report on all.
     is_shared = not is_prefetched and queryset.query.schema_name is None
     if active in (None, PUBLIC) and not is_shared:
         return
-    placed = get_tables().in_schemas
-    for table in _tables_of(queryset):
-        if model := placed.get(table):
-            raise WrongSchema(
-                f"The rows of {model._meta.label!r} that this queryset holds were read in the schema"
-                f" {read_in!r}, and the current schema is {active!r}. Read anew: by '.all()' from a"
-                " queryset that schemas share, by an instance of this schema's own for what was"
-                " prefetched. To use the rows of one schema in another make a list of them there."
-            )
+    model = find_placed(_tables_of(queryset))
+    if model is not None and get_config().refuse_crossing:
+        raise WrongSchema(
+            f"The rows of {model._meta.label!r} that this queryset holds were read in the schema"
+            f" {read_in!r}, and the current schema is {active!r}. Read anew: by '.all()' from a"
+            " queryset that schemas share, by an instance of this schema's own for what was"
+            " prefetched. To use the rows of one schema in another make a list of them there."
+        )
 
 
 def _schema_of_rows(queryset: Any) -> str | None:
     rows = queryset._result_cache
     if rows and isinstance(rows[0], Model):
-        return getattr(rows[0]._state.db, "schema_name", None)
+        return schema_of(rows[0])
     found: str | None = queryset.query.schema_name
     return found
 
@@ -96,13 +93,12 @@ def _forgetting(original: Any) -> Any:
     # A shared row has another one to one with it in each schema.
     def get(self: Any, instance: Any, cls: Any = None) -> Any:
         if instance is not None and (found := self.related.get_cached_value(instance, None)):
-            read_in = getattr(found._state.db, "schema_name", None)
             active = get_current()
             if (
-                read_in not in (None, active)
+                schema_of(found) not in (None, active)
                 and active not in (None, PUBLIC)
-                and found._meta.db_table in get_tables().in_schemas
-                and instance._meta.db_table not in get_tables().in_schemas
+                and find_placed([found._meta.db_table])
+                and not find_placed([instance._meta.db_table])
             ):
                 self.related.delete_cached_value(instance)
         return original(self, instance, cls)

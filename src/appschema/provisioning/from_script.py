@@ -30,7 +30,7 @@ def make_from_script(script: Script, name: str, *, using: str) -> None:
 
 
 def make_inside(script: Script, name: str, *, using: str) -> None:
-    """Make the schema and its role as ``make_from_script`` does, without the foreign keys that lead out of it."""
+    """Do as ``make_from_script``, without the foreign keys that lead out of the schema."""
     connection = connections[using]
     roles = DatabaseRoles(connection)
     needs_role = roles.are_wanted()
@@ -67,6 +67,7 @@ def telling_of_locks(name: str) -> Iterator[None]:
         raise SchemaBusy(
             f"Schema {name!r} was not created: others hold locks that it needs"
             f" ({error.__cause__.diag.message_primary}), most often on shared tables that its foreign keys"
-            " refer to and that an open transaction has written to. Try again. To meet this less often create the schema before anything else is written in the"
+            " refer to and that an open transaction has written to. Try again. To meet this less often"
+            " create the schema before anything else is written in the"
             " transaction, or keep spares (APPSCHEMA_SPARES): see docs/how-to/sign-up.md."
         ) from error

@@ -251,6 +251,7 @@ def test_verify_finds_what_was_changed_behind_the_ledger(shop: Site):
     with pytest.raises(SystemExit):
         shop.migrate("--verify")
     assert "0 differed" in shop.migrate("--verify")
+    assert "0 differed" in shop.migrate("--verify", "--plan")
     assert (
         shop.rows(
             "SELECT FROM appschema_ledgerentry e JOIN appschema_appliedset s ON digest = applied_id"

@@ -141,7 +141,8 @@ class Command(DjangoMigrate):
         selection = self._read_selection(connection, options)
         load_receivers()
         connection.prepare_database()
-        if options["plan"] or options["check_unapplied"]:
+        is_shown = options["plan"] or options["check_unapplied"]
+        if is_shown and not options["verify"]:
             self._show(connection, request, selection, options)
             return
         teller = self._make_teller(options)
