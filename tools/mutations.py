@@ -99,6 +99,27 @@ MUTATIONS = (
         f"{BACKEND}/test_beside_the_envelope.py {BACKEND}/test_splitting.py {BACKEND}/test_transactions.py",
     ),
     Mutation(
+        "a text that ends a transaction leaves no path of the user's",
+        "backends/cursors.py",
+        "        if not statement.ends_transaction:\n",
+        "        if True:\n",
+        f"{BACKEND}/test_transactions.py",
+    ),
+    Mutation(
+        "a text that takes the path back does nothing else",
+        "backends/cursors.py",
+        "                _refuse_reset(schema_name)",
+        "                pass",
+        f"{BACKEND}/test_transactions.py",
+    ),
+    Mutation(
+        "set_config() with NULL takes the path back",
+        "backends/cursors.py",
+        "(configures_path and _gives_null(query))",
+        "False",
+        f"{BACKEND}/test_transactions.py",
+    ),
+    Mutation(
         "with no schema active a query on isolated models is refused",
         "backends/compiler.py",
         "        _refuse(self._named, self.query)\n        return found",

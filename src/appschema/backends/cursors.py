@@ -40,7 +40,7 @@ from .envelope import (
     read_template,
 )
 from .errors import hide_prefix, schema_error
-from .statement import LONGEST_REMEMBERED, read_statement
+from .statement import LONGEST_REMEMBERED, configures_null, is_one, read_statement
 from .transaction import TransactionPath
 
 if TYPE_CHECKING:
@@ -114,13 +114,20 @@ class EnvelopeMixin(_Cursor):
             default_path=not self.own_schema_only,
             creates_extension=statement.creates_extension,
         )
-        if statement.resets_path:
+        configures_path = statement.sets_config and _names_path(query)
+        if statement.resets_path or (configures_path and _gives_null(query)):
+            if statement.calls or not is_one(query.query):
+                _refuse_reset(schema_name)
             # What is pending fires now: at COMMIT it would run under the session's path.
             known.forget()
             known.carry((None, envelope.role), envelope.path)
-            return envelope.firing() if schema_name else envelope
-        sets_path = statement.sets_path or (statement.sets_config and _names_path(query))
-        return self._compose_inside(envelope, sets_path=sets_path)
+            return envelope.firing()
+        if not statement.ends_transaction:
+            return self._compose_inside(envelope, sets_path=statement.sets_path or configures_path)
+        sent = self._compose_inside(envelope)
+        # Once more: the end takes back what this envelope sets, and a path that the text names.
+        known.forget()
+        return sent
 
     def _compose_inside(self, envelope: Envelope, *, sets_path: bool = False) -> Envelope | None:
         """Return the envelope inside a transaction, where a path may stand already.
@@ -327,6 +334,18 @@ def _names_path(query: Any) -> bool:
     values = getattr(query, "params", None) or ()
     texts = [query.query, *(bytes(value) for value in values if value is not None)]
     return any(b"search_path" in text.lower() for text in texts)
+
+
+def _gives_null(query: Any) -> bool:
+    return None in (query.params or ()) or configures_null(query.query)
+
+
+def _refuse_reset(schema_name: str | None) -> None:
+    if schema_name not in (None, PUBLIC):
+        raise UnsafeStatement(
+            "The SQL text takes search_path back and does something else too, which would not be"
+            f" held to the schema {schema_name!r}. Send the RESET as a statement of its own."
+        )
 
 
 def _refuse_continued(schema_name: str | None, *, outside: bool) -> None:

@@ -8,8 +8,8 @@ that such a reading is not needed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 _ENDING = rb"rollback|abort|commit|end|prepare\s+transaction"
@@ -26,12 +26,18 @@ _OPENS_BODY = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _CLOSES_BODY = re.compile(rb"end\b", re.IGNORECASE)
+_MAYBE_PATH = re.compile(rb"search_path|set_config|\breset\b|\bschema\b", re.IGNORECASE)
 _SETS_PATH = re.compile(
     rb"""\bset\s+(?:(?:local|session)\s+)?(?:"?search_path\b|schema\s+')""", re.IGNORECASE
 )
 # Who takes a path back wants the schema's again, not the session's, which is public's.
 _RESETS_PATH = re.compile(
-    rb"""\breset\s+(?:"?search_path\b|all\b)|\bsearch_path"?\s*(?:=|\bto\b)\s*default\b""",
+    rb"""(?:reset\s+(?:"?search_path\b|all\b)
+       |set\s+(?:(?:local|session)\s+)?"?search_path"?\s*(?:=|\bto\b)\s*default\b)""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_CONFIGURES_NULL = re.compile(
+    rb"""\bset_config"?\s*\([^,;]*,[\s(]*(?:cast[\s(]*)?null\b""",
     re.IGNORECASE,
 )
 _CALLS = re.compile(rb"(?:call|do)\b", re.IGNORECASE)
@@ -62,6 +68,7 @@ _LEXEMES = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_LIKE_A_COMMENT = re.compile(rb"--[^\n\r]*|/\*.*?\*/", re.DOTALL)
 _NEWLINE = re.compile(rb"[\n\r]")
 _BLOCK_EDGE = re.compile(rb"/\*|\*/")
 
@@ -116,22 +123,21 @@ def read_statement(text: bytes) -> Statement:
 
 
 def _read(text: bytes) -> Statement:
-    resets_path = bool(_RESETS_PATH.search(text))
-    sets_path = bool(_SETS_PATH.search(text)) and not resets_path
-    sets_config = bool(_SETS_CONFIG.search(text)) and not resets_path
+    statement = _read_controls(text)
+    return replace(statement, **_read_path(text)) if _MAYBE_PATH.search(text) else statement
+
+
+def _read_controls(text: bytes) -> Statement:
     if not _MAYBE_CONTROL.search(text):
         lead = _skip_space(text)
         if lead == len(text):
             return Statement(blank=True)
         return Statement(
-            sets_path=sets_path,
-            sets_config=sets_config,
-            resets_path=resets_path,
             calls=bool(_CALLS.match(text, lead)),
             creates_extension=bool(_CREATE_EXTENSION.match(text, lead))
             and all(map(_CREATE_EXTENSION.match, split_statements(text))),
-            goes_alone=bool(_GOES_ALONE.match(text, lead)) and _is_one(text),
-            of_the_server=bool(_OF_THE_SERVER.match(text, lead)) and _is_one(text),
+            goes_alone=bool(_GOES_ALONE.match(text, lead)) and is_one(text),
+            of_the_server=bool(_OF_THE_SERVER.match(text, lead)) and is_one(text),
         )
     pieces = split_statements(text)
     heads = [_code(each) for each in pieces]
@@ -144,13 +150,40 @@ def _read(text: bytes) -> Statement:
         controls_within=any(controls),
         ends_transaction=any(ends),
         continues=not all(controls[first_end:]),
-        sets_path=sets_path,
-        sets_config=sets_config,
-        resets_path=resets_path,
+        calls=any(map(_CALLS.match, heads)),
     )
 
 
-def _is_one(text: bytes) -> bool:
+def _read_path(text: bytes) -> dict[str, bool]:
+    pieces = [_uncommented(each) for each in split_statements(text)]
+    resets = [_resets_path(each) for each in pieces]
+    resets_path = any(resets)
+    return {
+        "sets_path": not resets_path and any(map(_SETS_PATH.search, pieces)),
+        "sets_config": not resets_path and any(map(_SETS_CONFIG.search, pieces)),
+        "resets_path": resets_path,
+    }
+
+
+def _resets_path(piece: bytes) -> bool:
+    if not _CALLS.match(piece):
+        return bool(_RESETS_PATH.match(piece)) or configures_null(piece)
+    # What a block holds is one text in quotes, in which comments are not told from strings here:
+    # what looks like one may be none.
+    return any(
+        _RESETS_PATH.search(each) or configures_null(each)
+        for each in (piece, _LIKE_A_COMMENT.sub(b" ", piece))
+    )
+
+
+def configures_null(text: bytes) -> bool:
+    """Tell whether *text* gives set_config() a NULL for the path, which takes it back."""
+    found = _CONFIGURES_NULL.search(_uncommented(text))
+    return found is not None and b"search_path" in found[0].lower()
+
+
+def is_one(text: bytes) -> bool:
+    """Tell whether *text* is of one statement only."""
     return len(split_statements(text)) == 1
 
 
@@ -214,9 +247,19 @@ def split_statements(text: bytes) -> list[bytes]:
 
 def _code(text: bytes) -> bytes:
     """Return *text* with a space for each quoted text and each comment."""
+    return _without(text, lambda kind: True)
+
+
+def _uncommented(text: bytes) -> bytes:
+    """Return *text* with a space for each comment."""
+    return _without(text, lambda kind: kind in ("comment", "block"))
+
+
+def _without(text: bytes, is_left_out: Callable[[str | None], bool]) -> bytes:
     parts = []
     begin = 0
-    for _, start, end in _lexemes(text):
-        parts.append(text[begin:start])
-        begin = end
+    for kind, start, end in _lexemes(text):
+        if is_left_out(kind):
+            parts.append(text[begin:start])
+            begin = end
     return b" ".join([*parts, text[begin:]])

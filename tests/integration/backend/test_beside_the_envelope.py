@@ -47,6 +47,11 @@ def test_a_procedure_is_refused_where_its_rest_would_leave_the_schema(alpha, fil
             connection.connection.pipeline(),
         ):
             cursor.execute("CALL public.fill('z')")
+        with (
+            pytest.raises(UnsafeStatement, match="CALL and DO may commit"),
+            connection.connection.pipeline(),
+        ):
+            cursor.execute("DO $$\nBEGIN\n COMMIT; INSERT INTO box (item) VALUES ('z'); END $$")
     assert boxes("alpha") == boxes("public") == []
 
 

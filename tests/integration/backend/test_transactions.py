@@ -1,7 +1,7 @@
 """Inside one transaction: switches, rollbacks, the user's own path, triggers that fire late."""
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import psycopg
@@ -466,6 +466,21 @@ class TestLateTriggers:
             insert("beta")
         assert told() == EACH_IN_ITS_OWN
 
+    def test_fire_under_their_schema_after_a_rollback_at_the_end_of_a_text(self):
+        with transaction.atomic():
+            insert("beta")
+            run("SAVEPOINT s")
+            with schema_context("alpha"):
+                run("SELECT 1; ROLLBACK TO s")
+                assert ask() == "alpha"
+        assert told() == [("beta",) * 3]
+
+    def test_fire_under_their_schema_when_none_is_current_and_the_path_is_taken_back(self):
+        with transaction.atomic():
+            insert("alpha")
+            run("RESET search_path")
+        assert told() == [("alpha",) * 3]
+
     def test_fire_at_commit_after_a_rollback_to_a_savepoint(self):
         with transaction.atomic():
             insert("alpha")
@@ -596,3 +611,86 @@ def test_users_own_path_in_a_pipeline_ends_with_its_transaction():
         raw.execute("SELECT set_config('search_path', 'beta', true)")
         pipeline.sync()
         assert raw.execute("SELECT name FROM place").fetchone() == ("alpha",)
+
+
+# Texts that name search_path and do something else too -----------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT 'set search_path'; ROLLBACK TO s",
+        "SET LOCAL search_path TO alpha, public; ROLLBACK TO s",
+        "SELECT set_config('search_path', 'alpha', true); ROLLBACK TO s",
+        "SET LOCAL search_path TO alpha, public; COMMIT; BEGIN",
+    ],
+)
+def test_a_text_that_names_a_path_and_ends_a_transaction_leaves_none(text):
+    with transaction.atomic():
+        with schema_context("beta"):
+            assert ask() == "beta"
+            run("SAVEPOINT s")
+        with schema_context("alpha"):
+            run(text)
+            assert ask() == "alpha"
+
+
+RESETS = [
+    "RESET search_path",
+    "RESET /**/ ALL",
+    "SET LOCAL search_path TO /**/ DEFAULT",
+    "SET search_path = default",
+    "SELECT set_config('search_path', NULL, true)",
+    "SELECT set_config('search_path', cast(null AS text), true)",
+    "SELECT pg_catalog.set_config('search_path', /* none */ (NULL), true)",
+]
+
+
+@pytest.mark.parametrize("is_open", [True, False], ids=["in a transaction", "outside"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"{reset}; SELECT 1" for reset in RESETS),
+        *(f"INSERT INTO box (place) VALUES ('x'); {reset}" for reset in RESETS),
+        *(
+            f"DO $$ BEGIN PERFORM 1; {reset.replace('SELECT', 'PERFORM')}; END $$"
+            for reset in RESETS
+        ),
+        "DO $$\nBEGIN\n COMMIT; RESET search_path; END $$",
+    ],
+)
+def test_a_text_that_takes_the_path_back_among_others_is_refused(text, is_open):
+    around = transaction.atomic() if is_open else nullcontext()
+    with schema_context("alpha"), around:
+        with pytest.raises(UnsafeStatement, match=r"'alpha'.* of its own"):
+            run(text)
+        assert ask() == "alpha"
+    assert boxes() == []
+
+
+@pytest.mark.parametrize("text", RESETS)
+def test_a_path_that_is_taken_back_by_a_text_of_its_own_is_the_schemas(text):
+    with schema_context("alpha"), transaction.atomic():
+        run("SET LOCAL search_path TO beta")
+        run(text)
+        assert ask() == "alpha"
+        run("SELECT set_config(%s, %s, true)", ["search_path", None])
+        assert ask() == "alpha"
+
+
+def test_a_path_that_is_taken_back_by_a_parameter_of_the_server_is_the_schemas(make_alias):
+    db = make_alias("ssb", server_side_binding=True)
+    with schema_context("alpha"), transaction.atomic(using="ssb"), db.cursor() as cursor:
+        cursor.execute("SELECT set_config(%s, %s, true)", ["search_path", None])
+        cursor.execute("SELECT name FROM place WHERE name <> %s", ["x"])
+        assert cursor.fetchone() == ("alpha",)
+
+
+def test_text_that_only_speaks_of_a_reset_is_sent():
+    with schema_context("alpha"), transaction.atomic():
+        run("SELECT 1; SELECT 'reset all; set search_path to default'")
+        run("SELECT 1; SELECT %s", ["RESET search_path"])
+        run("SELECT 1 /* RESET ALL */; SELECT 2 -- reset search_path")
+        assert ask() == "alpha"
+    with schema_context("public"):
+        run("RESET search_path; SELECT 1")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from django.db import OperationalError
 
 from tests.integration.leaks.operations import OPERATIONS, Setting
 from tests.integration.leaks.oracle import LeakError
@@ -55,7 +56,9 @@ def test_no_schema_leaks_in_transaction_mode(
     without: tuple[str, ...],
 ):
     setting = Setting(
-        through_pgbouncer("transaction", pool_size, OPTIONS=options),
+        through_pgbouncer(
+            "transaction", pool_size, OPTIONS=options, pgbouncer={"query_wait_timeout": "30"}
+        ),
         without=frozenset(without),
         inside=NAMED_CURSORS,
         is_direct=False,
@@ -65,7 +68,21 @@ def test_no_schema_leaks_in_transaction_mode(
     # A task in a transaction holds a session while it waits for the one thread that all tasks have,
     # and that thread may be waiting for a session: with so few of them nobody would go on.
     alone = replace(setting, without=setting.without | TRANSACTIONS | NAMED_CURSORS)
-    Run(SEED, operations, conninfo, threads=0, tasks=20, setting=alone)()
+    run_again_if_starved(Run(SEED, operations, conninfo, threads=0, tasks=20, setting=alone))
+
+
+def run_again_if_starved(run: Run) -> None:
+    """Run, and once more if PgBouncer kept its session for a client that asked for nothing.
+
+    PgBouncer 1.18 does so in about one of a hundred runs (docs/how-to/poolers.md). It shows no rows
+    to anybody; what this test is about is told by a run that comes to its end.
+    """
+    try:
+        run()
+    except OperationalError as error:
+        if "query_wait_timeout" not in str(error):
+            raise
+        run()
 
 
 @pytest.mark.parametrize("pool_size", [1, 2])
