@@ -208,9 +208,37 @@ MUTATIONS = (
     Mutation(
         "a saved instance belongs to the schema that saved it",
         "isolation/crossing.py",
-        'self._state.db = bind_here(self._state.db or "")',
+        "using = bind_here(using or router.db_for_write(type(self), instance=self))",
         "pass",
         f"{BACKEND}/test_crossing.py",
+    ),
+    Mutation(
+        "each instance that something is prefetched for is of this schema",
+        "isolation/crossing.py",
+        "level: int) -> Any:\n        refuse_each(instances)\n",
+        "level: int) -> Any:\n",
+        f"{BACKEND}/test_crossing.py",
+    ),
+    Mutation(
+        "a manager of another schema's instance is refused whatever alias it is given",
+        "isolation/members.py",
+        "                extend(manager, name, _of_this_schema)",
+        "                pass",
+        f"{BACKEND}/test_crossing.py",
+    ),
+    Mutation(
+        "a generic key is followed in the schema of its instance",
+        "isolation/generic_keys.py",
+        "                refuse_crossing(instance)",
+        "                pass",
+        "tests/integration/test_relations_across_placement.py",
+    ),
+    Mutation(
+        "what a kept queryset has read by a subquery is not shown in another schema",
+        "isolation/read_rows.py",
+        " or find_placed(_tables_in_text(queryset))",
+        "",
+        f"{BACKEND}/test_read_rows.py",
     ),
     Mutation(
         "an instance as a value in a filter is refused in another schema",
@@ -229,7 +257,7 @@ MUTATIONS = (
     Mutation(
         "what is one to one with a shared row is looked for in each schema",
         "isolation/read_rows.py",
-        "self.related.delete_cached_value(instance)",
+        "relation.delete_cached_value(instance)",
         "pass",
         "tests/integration/test_relations_across_placement.py",
     ),

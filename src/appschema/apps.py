@@ -30,12 +30,13 @@ def _extend_django() -> None:
     """Put ours around methods of Django's, once: it calls ``ready`` again when a test installs other apps."""
     from .backends import compiler
     from .fleet import records
-    from .isolation import crossing, members, read_rows, referenced_deletes
+    from .isolation import crossing, generic_keys, members, read_rows, referenced_deletes
 
     records.place_records()
     records.note_records()
     crossing.guard_crossing()
     members.guard_members()
+    generic_keys.guard_generic_keys()
     read_rows.guard_read_rows()
     compiler.guard_raw_queries()
     referenced_deletes.guide_deletion()

@@ -14,7 +14,13 @@ from django.contrib.admin.utils import NestedObjects
 from django.core.exceptions import ObjectDoesNotExist
 from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Count, Prefetch, ProtectedError, RestrictedError
+from django.db.models import (
+    Count,
+    Prefetch,
+    ProtectedError,
+    RestrictedError,
+    prefetch_related_objects,
+)
 from django.db.models.signals import post_delete, post_migrate, pre_delete, pre_migrate
 from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker
@@ -321,6 +327,23 @@ def test_a_generic_key_leads_to_a_shared_row_by_the_schemas_own_content_types(pl
             kinds.add(mark.content_type_id)
             assert model("orders.Mark").objects.get().marked == plan
     assert len(kinds) == 2
+
+
+def test_a_generic_key_is_followed_in_its_schema_only(plan: Any) -> None:
+    found, baskets = {}, {}
+    for name in ("acme", "globex"):
+        with schema_context(name):
+            baskets[name] = model("orders.Basket").objects.create(pk=77)
+            model("orders.Mark").objects.create(pk=77, marked=baskets[name])
+            found[name] = model("orders.Mark").objects.get(pk=77)
+    with schema_context("globex"):
+        with pytest.raises(WrongSchema, match="'acme'"):
+            found["acme"].marked  # noqa: B018
+        with pytest.raises(WrongSchema, match="'acme'"):
+            prefetch_related_objects([found["globex"], found["acme"]], "marked")
+        assert found["globex"].marked == baskets["globex"]
+    with schema_context("acme"):
+        assert found["acme"].marked._state.db.schema_name == "acme"
 
 
 # Deleting in one schema.

@@ -15,8 +15,10 @@ from collections.abc import Iterable
 from functools import cache, wraps
 from typing import Any
 
+from django.db import router
 from django.db.models import Model, QuerySet, query
 from django.db.models.query import RawQuerySet
+from django.db.models.query_utils import DeferredAttribute
 from django.db.models.sql.query import Query, RawQuery
 
 from appschema.conf import get_config
@@ -133,6 +135,8 @@ def guard_crossing() -> None:
         extend(Model, name, _checking)
     extend(QuerySet, "contains", _checking_sought)
     extend(query, "prefetch_one_level", _copying_lookup)
+    if hasattr(DeferredAttribute, "fetch_many"):  # Django 6.1
+        extend(DeferredAttribute, "fetch_many", _checking_peers)
 
 
 def _remembering(original: Any) -> Any:
@@ -171,10 +175,17 @@ def _binding(original: Any) -> Any:
 
 
 def _binding_saved(original: Any) -> Any:
-    def save_base(self: Model, *args: Any, **kwargs: Any) -> Any:
-        found = original(self, *args, **kwargs)
-        self._state.db = bind_here(self._state.db or "")
-        return found
+    def save_base(
+        self: Model,
+        raw: bool = False,
+        force_insert: Any = False,
+        force_update: bool = False,
+        using: str | None = None,
+        update_fields: Any = None,
+    ) -> Any:
+        # Bound ahead, for post_save's receivers are handed the instance before this returns.
+        using = bind_here(using or router.db_for_write(type(self), instance=self))
+        return original(self, raw, force_insert, force_update, using, update_fields)
 
     return save_base
 
@@ -185,6 +196,16 @@ def _checking(original: Any) -> Any:
         return original(self, *args, **kwargs)
 
     return method
+
+
+def _checking_peers(original: Any) -> Any:
+    # By FETCH_PEERS it asks for the values of all, and not by refresh_from_db().
+    def fetch_many(self: Any, instances: Any) -> Any:
+        found = list(instances)
+        refuse_each(found)
+        return original(self, found)
+
+    return fetch_many
 
 
 def _checking_sought(original: Any) -> Any:
@@ -238,6 +259,7 @@ def _copying_lookup(original: Any) -> Any:
     # Django notes an instance in the queryset of a Prefetch, which a class attribute may hold for
     # all requests: there the instance of another thread's schema would be found.
     def prefetch_one_level(instances: Any, prefetcher: Any, lookup: Any, level: int) -> Any:
+        refuse_each(instances)
         if lookup.queryset is not None:
             queryset = lookup.queryset._chain()
             queryset._hints = dict(queryset._hints)

@@ -1,4 +1,4 @@
-"""Instances that are taken out of a relation, or become all of it, are of the current schema.
+"""Who has a relation to many, and what is taken out of it or becomes all of it, are of the current schema.
 
 Django comes down to their primary keys here, by which rows of this schema would be taken out. It makes
 the classes of these managers by functions, when a relation is first asked for.
@@ -13,7 +13,7 @@ from typing import Any
 from django.apps import apps
 from django.db.models.fields import related_descriptors
 
-from .crossing import refuse_each
+from .crossing import refuse_crossing, refuse_each
 from .extending import extend
 
 
@@ -34,9 +34,21 @@ def _making(original: Any) -> Any:
         if "remove" in vars(manager):
             extend(manager, "remove", _removing)
         extend(manager, "set", _setting)
+        for name in ("_apply_rel_filters", "_add_items", "_remove_items", "clear"):
+            if name in vars(manager):
+                extend(manager, name, _of_this_schema)
         return manager
 
     return make
+
+
+def _of_this_schema(original: Any) -> Any:
+    # By using() and db_manager() Django does not ask for the database of the instance.
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        refuse_crossing(self.instance)
+        return original(self, *args, **kwargs)
+
+    return method
 
 
 def _removing(original: Any) -> Any:

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db.models import Model, QuerySet
 from django.db.models.fields.related_descriptors import ReverseOneToOneDescriptor
 from django.db.models.query import EmptyQuerySet, RawQuerySet
 
+from appschema.backends.envelope import read_template
 from appschema.conf import get_config
 from appschema.context import get_current
 from appschema.exceptions import WrongSchema
@@ -28,7 +30,7 @@ def guard_read_rows() -> None:
     for owner in (QuerySet, RawQuerySet):
         extend(owner, "_fetch_all", _noting)
     # These look at what was read by themselves.
-    for name in ("__getitem__", "count", "exists"):
+    for name in ("__getitem__", "contains", "count", "exists"):
         extend(QuerySet, name, _checking)
     extend(ReverseOneToOneDescriptor, "__get__", _forgetting)
 
@@ -66,8 +68,10 @@ def _refuse(queryset: Any) -> None:
     is_shared = not is_prefetched and queryset.query.schema_name is None
     if active in (None, PUBLIC) and not is_shared:
         return
-    model = find_placed(_tables_of(queryset))
-    if model is not None and get_config().refuse_crossing:
+    if not get_config().refuse_crossing:
+        return
+    model = find_placed(_tables_of(queryset)) or find_placed(_tables_in_text(queryset))
+    if model is not None:
         raise WrongSchema(
             f"The rows of {model._meta.label!r} that this queryset holds were read in the schema"
             f" {read_in!r}, and the current schema is {active!r}. Read anew: by '.all()' from a"
@@ -89,18 +93,38 @@ def _tables_of(queryset: Any) -> Iterable[str]:
     return (queryset.model._meta.db_table, *(each.table_name for each in joins))
 
 
+def _tables_in_text(queryset: Any) -> Iterable[str]:
+    """Return the tables of schemas that subqueries, combined queries and raw SQL name as well."""
+    if isinstance(queryset, RawQuerySet):
+        text = queryset.raw_query
+    else:
+        try:
+            text = queryset.query.sql_with_params()[0]
+        except EmptyResultSet:
+            return ()
+    return read_template(str(text).encode()).tables
+
+
 def _forgetting(original: Any) -> Any:
     # A shared row has another one to one with it in each schema.
     def get(self: Any, instance: Any, cls: Any = None) -> Any:
-        if instance is not None and (found := self.related.get_cached_value(instance, None)):
-            active = get_current()
-            if (
-                schema_of(found) not in (None, active)
-                and active not in (None, PUBLIC)
-                and find_placed([found._meta.db_table])
-                and not find_placed([instance._meta.db_table])
-            ):
-                self.related.delete_cached_value(instance)
+        if instance is not None:
+            forget_of_another_schema(self.related, instance)
         return original(self, instance, cls)
 
     return get
+
+
+def forget_of_another_schema(relation: Any, instance: Model) -> None:
+    """Forget the row of another schema that *relation* led to from a shared *instance* that is kept."""
+    found = relation.get_cached_value(instance, None)
+    if found is None:
+        return
+    active = get_current()
+    if (
+        schema_of(found) not in (None, active)
+        and active not in (None, PUBLIC)
+        and find_placed([found._meta.db_table])
+        and not find_placed([instance._meta.db_table])
+    ):
+        relation.delete_cached_value(instance)

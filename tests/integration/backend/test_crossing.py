@@ -2,7 +2,7 @@
 
 import copy
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from operator import and_, attrgetter, or_, xor
 from typing import Any
 
@@ -417,3 +417,113 @@ def test_an_instance_is_read_by_no_more_python_calls_than_before(both: tuple[Not
     assert first._state.db is second._state.db
     from_db: Any = models.Model.from_db
     assert from_db.__func__.__module__ == "django.db.models.base"
+
+
+def test_each_instance_that_something_is_prefetched_for_is_looked_at(
+    both: tuple[Note, Note],
+) -> None:
+    with schema_context("alpha"):
+        of_alpha = Attachment.objects.get()
+    with schema_context("beta"):
+        of_beta = Attachment.objects.get()
+        for lookup in ("note", Prefetch("note", Note.objects.all())):
+            with pytest.raises(WrongSchema, match="'alpha'"):
+                models.prefetch_related_objects([of_beta, of_alpha], lookup)
+        with pytest.raises(WrongSchema, match="'alpha'"):
+            models.prefetch_related_objects([both[1], both[0]], "attachment_set")
+    assert "note" not in of_alpha._state.fields_cache
+
+
+@pytest.mark.parametrize("use", ["save", "delete", "refresh_from_db"])
+@pytest.mark.parametrize("make", ["save", "create", "raises"])
+def test_a_new_instance_has_its_schema_when_its_receivers_are_called(
+    both: tuple[Note, Note], make: str, use: str
+) -> None:
+    del both
+    refused = []
+
+    def receive(instance: Note, **kwargs: Any) -> None:
+        with schema_context("beta"), pytest.raises(WrongSchema) as caught:
+            getattr(instance, use)()
+        refused.append(caught.value)
+        if make == "raises":
+            raise ZeroDivisionError
+
+    models.signals.post_save.connect(receive, sender=Note)
+    try:
+        with schema_context("alpha"):
+            Note.objects.all().delete()
+            note = Note(pk=1, title="new")
+            if make == "create":
+                note = Note.objects.create(pk=1, title="new")
+            elif make == "save":
+                note.save()
+            else:
+                with pytest.raises(ZeroDivisionError):
+                    note.save()
+    finally:
+        models.signals.post_save.disconnect(receive, sender=Note)
+    assert len(refused) == 1
+    if make == "raises":
+        with schema_context("beta"), pytest.raises(WrongSchema):
+            note.save()
+    with schema_context("beta"):
+        assert Note.objects.get(pk=1).title == "of beta"
+
+
+MEMBERS: dict[str, Callable[[Any], object]] = {
+    "read": lambda manager: list(manager.all()),
+    "add": lambda manager: manager.add(Group.objects.get(pk=71)),
+    "remove": lambda manager: manager.remove(Group.objects.get(pk=71)),
+    "clear": lambda manager: manager.clear(),
+    "set": lambda manager: manager.set([]),
+    "create": lambda manager: manager.create(name="new"),
+    "delete": lambda manager: manager.all().delete(),
+    "update": lambda manager: manager.update(name="new"),
+}
+
+
+@pytest.fixture
+def members() -> Iterator[list[User]]:
+    """A user of the same primary key in each of two schemas, in a group of the same key."""
+    found = []
+    for name in ("alpha", "beta"):
+        with schema_context(name):
+            user = User.objects.create(pk=71, username=f"member of {name}")
+            user.groups.add(Group.objects.create(pk=71, name=f"group of {name}"))
+            found.append(User.objects.get(pk=71))
+    yield found
+    for name in ("alpha", "beta"):
+        with schema_context(name):
+            User.objects.filter(username__startswith="member").delete()
+            Group.objects.filter(pk=71).delete()
+
+
+@pytest.mark.parametrize("use", MEMBERS.values(), ids=MEMBERS)
+def test_the_members_of_another_schemas_instance_are_refused_whatever_the_alias(
+    members: list[User], use: Callable[[Any], object]
+) -> None:
+    with schema_context("beta"):
+        with pytest.raises(WrongSchema, match="'alpha'"):
+            use(members[0].groups.db_manager("default"))
+        with pytest.raises(WrongSchema, match="'alpha'"):
+            list(members[0].groups.using("default"))
+        assert [each.name for each in members[1].groups.all()] == ["group of beta"]
+
+
+@pytest.mark.skipif(
+    not hasattr(models, "FETCH_PEERS"), reason="Django has fetch modes from 6.1 on."
+)
+def test_the_peers_of_an_instance_are_filled_in_their_schema_only(both: tuple[Note, Note]) -> None:
+    del both
+    with schema_context("alpha"):
+        mode: Any = models.FETCH_PEERS  # type: ignore[attr-defined,unused-ignore]
+        notes = list(Note.objects.all().fetch_mode(mode).only("pk"))  # type: ignore[attr-defined,unused-ignore]
+        attachments = list(Attachment.objects.all().fetch_mode(mode))  # type: ignore[attr-defined,unused-ignore]
+    with schema_context("beta"):
+        with pytest.raises(WrongSchema):
+            notes[0].title  # noqa: B018
+        with pytest.raises(WrongSchema):
+            attachments[0].note  # noqa: B018
+    with schema_context("alpha"):
+        assert notes[0].title == attachments[0].note.title == "of alpha"

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.db.models import Count
+from django.db.models import Count, Exists, Subquery
+from django.db.models.expressions import RawSQL
 from django.test import override_settings
 
 from appschema import schema_context
@@ -44,6 +45,11 @@ QUERYSETS: dict[str, Callable[[], Any]] = {
     "values": lambda: Note.objects.values_list("title"),
     "joined": lambda: Plan.objects.values_list("note__title"),
     "annotated": lambda: Plan.objects.annotate(n=Count("note")),
+    "subquery": lambda: Plan.objects.annotate(t=Subquery(Note.objects.values("title")[:1])),
+    "exists": lambda: Plan.objects.filter(Exists(Note.objects.all())),
+    "in": lambda: Plan.objects.exclude(pk__in=Note.objects.values("pk").filter(title="none")),
+    "raw_expression": lambda: Plan.objects.annotate(t=RawSQL("SELECT title FROM notes_note", ())),
+    "union": lambda: Plan.objects.values_list("name").union(Note.objects.values_list("title")),
 }
 
 
@@ -124,3 +130,24 @@ def test_the_setting_turns_it_off() -> None:
         for name in ("alpha", "beta"):
             with schema_context(name):
                 assert [each.title for each in shared] == ["of alpha"]
+
+
+def test_raw_rows_of_a_shared_model_with_values_of_a_schema_are_not_shown_in_another() -> None:
+    with schema_context("public"):
+        Plan.objects.create(name="small")
+    shared: Any = Plan.objects.raw(
+        "SELECT p.*, (SELECT max(title) FROM notes_note) AS t FROM plans_plan p"
+    )
+    with schema_context("alpha"):
+        assert shared[0].t == "of alpha"
+    with schema_context("beta"), pytest.raises(WrongSchema, match=r"'notes.Note'"):
+        shared[0]
+
+
+def test_rows_of_a_shared_model_alone_are_shown_everywhere() -> None:
+    with schema_context("public"):
+        Plan.objects.create(name="small")
+    shared = Plan.objects.all()
+    for name in ("alpha", "beta"):
+        with schema_context(name):
+            assert [each.name for each in shared] == ["small"]
