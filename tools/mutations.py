@@ -227,6 +227,20 @@ MUTATIONS = (
         f"{BACKEND}/test_crossing.py",
     ),
     Mutation(
+        "no scope outlives the request that opened it",
+        "context.py",
+        "class request_context(schema_context):  # noqa: N801 - as schema_context\n",
+        "request_context = schema_context\n\n\nclass _Unused(schema_context):\n",
+        "tests/integration/test_later.py",
+    ),
+    Mutation(
+        "what is only like a file is read in its schema",
+        "middleware/base.py",
+        'hasattr(response.file_to_stream, "fileno")',
+        "True",
+        "tests/integration/test_later.py",
+    ),
+    Mutation(
         "a generic key is followed in the schema of its instance",
         "isolation/generic_keys.py",
         "                refuse_crossing(instance)",

@@ -187,6 +187,30 @@ class schema_context:  # noqa: N801 - used like a function, as Django's own scop
         return cast(F, wrapper)
 
 
+class request_context(schema_context):  # noqa: N801 - as schema_context
+    """A scope that nothing outlives: with it all is left that was entered inside and is still open.
+
+    A generator that holds a ``with schema_context(...)`` open and is not run to its end, in a view,
+    would lend that schema to whatever its thread does after the request. Not a decorator's scope.
+    """
+
+    __slots__ = ()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        scope = _scopes.get()
+        while scope is not None and scope[0] is not self:
+            scope = scope[2]
+        if scope is not None:
+            left = scope[2]
+            _scopes.set(left)
+            _newest.set(None if left is None else left[1])
+
+
 def _later_in(name: str | None, result: Any) -> Any:
     """Return what a call gave; if it is still to run, so that it will do so in the schema."""
     if inspect.isgenerator(result):

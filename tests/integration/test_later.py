@@ -166,6 +166,37 @@ def download(request: HttpRequest) -> FileResponse:
     return FileResponse(Path(__file__).open("rb"))
 
 
+class Titles:
+    """Like a file, but what it gives comes from the database."""
+
+    left = 2
+
+    def read(self, size: int = -1) -> bytes:
+        self.left -= 1
+        return f"{title()}\n".encode() if self.left >= 0 else b""
+
+    def close(self) -> None:
+        closed.append(title())
+
+
+def download_rows(request: HttpRequest) -> FileResponse:
+    return FileResponse(Titles())  # type: ignore[arg-type,unused-ignore]
+
+
+left_open: list[Iterator[str]] = []
+
+
+def leave_a_scope_open(request: HttpRequest) -> HttpResponse:
+    def lend() -> Iterator[str]:
+        with schema_context("later_two"):
+            yield title()
+            yield title()
+
+    generator = lend()
+    left_open.append(generator)
+    return HttpResponse(next(generator))
+
+
 def plain(request: HttpRequest) -> HttpResponse:
     return HttpResponse(title())
 
@@ -175,6 +206,8 @@ urlpatterns = [
     path("stream-async/", stream_async),
     path("stream-queryset/", stream_queryset),
     path("download/", download),
+    path("download-rows/", download_rows),
+    path("leave-a-scope-open/", leave_a_scope_open),
     path("plain/", plain),
 ]
 closed: list[str] = []
@@ -236,6 +269,27 @@ def test_bodies_are_streamed_in_their_schema_under_asgi(url: str) -> None:
     found = [set(body.splitlines()) for body in async_to_sync(both)()]
     assert found == [{"of later_one"}, {"of later_two"}]
     connections.close_all()
+
+
+def test_what_is_only_like_a_file_is_read_in_its_schema() -> None:
+    closed.clear()
+    response = start_wsgi(ONE, "/download-rows/")
+    with schema_context("later_two"):
+        assert b"".join(response) == b"of later_one\n" * 2
+        response.close()
+    assert closed == ["of later_one"]
+
+
+def test_a_scope_that_a_request_leaves_open_ends_with_it() -> None:
+    assert b"".join(start_wsgi(ONE, "/leave-a-scope-open/")) == b"of later_two"
+    assert current_schema() is None
+    with schema_context("later_one"):
+        start_wsgi(TWO, "/leave-a-scope-open/")
+        assert current_schema() == "later_one"
+        for each in left_open:
+            each.close()  # type: ignore[attr-defined]
+        assert current_schema() == "later_one"
+    left_open.clear()
 
 
 def test_the_file_of_a_response_is_still_given_to_the_server() -> None:

@@ -19,7 +19,7 @@ from django.urls import get_resolver
 from django.utils.encoding import iri_to_uri
 
 from appschema.conf import get_config
-from appschema.context import schema_context
+from appschema.context import request_context, schema_context
 from appschema.exceptions import InvalidPublicName, NoSchemaError, SchemaUnavailable
 from appschema.models import Schema
 from appschema.names import PUBLIC, normalise_public_name
@@ -122,11 +122,11 @@ class SchemaMiddleware:
         request.schema = None  # type: ignore[attr-defined]
         if self._is_async:
             return self._serve_exempt_async(request)
-        with schema_context(None) as scope:
+        with request_context(None) as scope:
             return _keep(self.get_response(request), scope)
 
     async def _serve_exempt_async(self, request: HttpRequest) -> HttpResponseBase:
-        with schema_context(None) as scope:
+        with request_context(None) as scope:
             return _keep(await self.get_response(request), scope)
 
     def _normal(self, request: HttpRequest, public_name: str | None) -> str:
@@ -160,8 +160,8 @@ class SchemaMiddleware:
         if schema is None:
             if urlconf := get_config().public_urlconf:
                 request.urlconf = urlconf
-            return schema_context(PUBLIC)
-        return schema_context(schema.name)
+            return request_context(PUBLIC)
+        return request_context(schema.name)
 
     def _refuse(self) -> HttpResponseBase:
         """Answer a request for no schema; call it while its NoSchemaError is being handled."""
@@ -194,11 +194,15 @@ def _keep(response: HttpResponseBase, scope: schema_context) -> HttpResponseBase
     That is the body that is streamed, and closing, with which ``request_finished`` is sent.
     """
     response.close = _CloseIn(scope, response)  # type: ignore[method-assign]
-    # The file of a FileResponse, which the server may send by itself, asks no database.
-    if isinstance(response, StreamingHttpResponse) and not isinstance(response, FileResponse):
+    if isinstance(response, StreamingHttpResponse) and not _is_of_a_file(response):
         each: Any = _each_async if response.is_async else _each
         response.streaming_content = scope(each)(response.streaming_content)
     return response
+
+
+def _is_of_a_file(response: StreamingHttpResponse) -> bool:
+    """Tell whether a file of the system's is sent, which the server may do by itself: it asks no database."""
+    return isinstance(response, FileResponse) and hasattr(response.file_to_stream, "fileno")
 
 
 class _CloseIn:
