@@ -48,7 +48,9 @@ QUERYSETS: dict[str, Callable[[], Any]] = {
     "subquery": lambda: Plan.objects.annotate(t=Subquery(Note.objects.values("title")[:1])),
     "exists": lambda: Plan.objects.filter(Exists(Note.objects.all())),
     "in": lambda: Plan.objects.exclude(pk__in=Note.objects.values("pk").filter(title="none")),
-    "raw_expression": lambda: Plan.objects.annotate(t=RawSQL("SELECT title FROM notes_note", ())),
+    "raw_expression": lambda: Plan.objects.annotate(
+        t=RawSQL("SELECT max(title) FROM notes_note", ())
+    ),
     "union": lambda: Plan.objects.values_list("name").union(Note.objects.values_list("title")),
 }
 
