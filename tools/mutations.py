@@ -101,8 +101,8 @@ MUTATIONS = (
     Mutation(
         "a text that ends a transaction leaves no path of the user's",
         "backends/cursors.py",
-        "        if not statement.ends_transaction:\n",
-        "        if True:\n",
+        "        if statement.ends_transaction:\n            # Once more",
+        "        if False:\n            # Once more",
         f"{BACKEND}/test_transactions.py",
     ),
     Mutation(
@@ -137,7 +137,7 @@ MUTATIONS = (
     Mutation(
         "leaving a scope takes that scope away, and no other",
         "context.py",
-        "left = scope[2] if scope is not None and scope[0] is self else _without(scope, self)",
+        "left = scope[2] if scope is not None and scope[0] is self else self._leave(scope)",
         "left = scope[2] if scope is not None else None",
         "tests/unit/test_context.py",
     ),

@@ -142,9 +142,12 @@ class schema_context:  # noqa: N801 - used like a function, as Django's own scop
     ) -> None:
         scope = _scopes.get()
         # Nearly always it is the newest.
-        left = scope[2] if scope is not None and scope[0] is self else _without(scope, self)
+        left = scope[2] if scope is not None and scope[0] is self else self._leave(scope)
         _scopes.set(left)
         _newest.set(None if left is None else left[1])
+
+    def _leave(self, newest: _Scope | None) -> _Scope | None:
+        return _without(newest, self)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -196,19 +199,11 @@ class request_context(schema_context):  # noqa: N801 - as schema_context
 
     __slots__ = ()
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        scope = _scopes.get()
+    def _leave(self, newest: _Scope | None) -> _Scope | None:
+        scope = newest
         while scope is not None and scope[0] is not self:
             scope = scope[2]
-        if scope is not None:
-            left = scope[2]
-            _scopes.set(left)
-            _newest.set(None if left is None else left[1])
+        return newest if scope is None else scope[2]
 
 
 def _later_in(name: str | None, result: Any) -> Any:

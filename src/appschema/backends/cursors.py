@@ -122,11 +122,10 @@ class EnvelopeMixin(_Cursor):
             known.forget()
             known.carry((None, envelope.role), envelope.path)
             return envelope.firing()
-        if not statement.ends_transaction:
-            return self._compose_inside(envelope, sets_path=statement.sets_path or configures_path)
-        sent = self._compose_inside(envelope)
-        # Once more: the end takes back what this envelope sets, and a path that the text names.
-        known.forget()
+        sent = self._compose_inside(envelope, sets_path=statement.sets_path or configures_path)
+        if statement.ends_transaction:
+            # Once more: the end takes back what this envelope sets, and a path that the text names.
+            known.forget()
         return sent
 
     def _compose_inside(self, envelope: Envelope, *, sets_path: bool = False) -> Envelope | None:

@@ -201,9 +201,8 @@ def _checking(original: Any) -> Any:
 def _checking_peers(original: Any) -> Any:
     # By FETCH_PEERS it asks for the values of all, and not by refresh_from_db().
     def fetch_many(self: Any, instances: Any) -> Any:
-        found = list(instances)
-        refuse_each(found)
-        return original(self, found)
+        refuse_each(instances)
+        return original(self, instances)
 
     return fetch_many
 

@@ -12,11 +12,17 @@ from .extending import extend
 from .read_rows import forget_of_another_schema
 
 
+def find_generic_fields() -> Any | None:
+    """Return the module of generic keys and relations, or None where its app is not installed."""
+    if not apps.is_installed("django.contrib.contenttypes"):
+        return None
+    # It holds a model, which cannot be imported without the app.
+    return import_module("django.contrib.contenttypes.fields")
+
+
 def guard_generic_keys() -> None:
     """Refuse to follow a generic key in another schema; forget what a shared instance's led to."""
-    if apps.is_installed("django.contrib.contenttypes"):
-        # It holds a model, which cannot be imported where its app is not installed.
-        fields = import_module("django.contrib.contenttypes.fields")
+    if fields := find_generic_fields():
         # From Django 6.1 on the field and what follows it are two classes.
         extend(
             getattr(fields, "GenericForeignKeyDescriptor", fields.GenericForeignKey),

@@ -1,4 +1,4 @@
-"""Who has a relation to many, and what is taken out of it or becomes all of it, are of the current schema.
+"""Who has a relation to many, who leaves it or becomes all of it, are of the current schema.
 
 Django comes down to their primary keys here, by which rows of this schema would be taken out. It makes
 the classes of these managers by functions, when a relation is first asked for.
@@ -7,23 +7,20 @@ the classes of these managers by functions, when a relation is first asked for.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib import import_module
 from typing import Any
 
-from django.apps import apps
 from django.db.models.fields import related_descriptors
 
 from .crossing import refuse_crossing, refuse_each
 from .extending import extend
+from .generic_keys import find_generic_fields
 
 
 def guard_members() -> None:
     """Refuse instances of another schema in ``remove`` and ``set`` of relations to many."""
     extend(related_descriptors, "create_reverse_many_to_one_manager", _making)
     extend(related_descriptors, "create_forward_many_to_many_manager", _making)
-    if apps.is_installed("django.contrib.contenttypes"):
-        # It holds a model, which cannot be imported where its app is not installed.
-        fields = import_module("django.contrib.contenttypes.fields")
+    if fields := find_generic_fields():
         extend(fields, "create_generic_related_manager", _making)
 
 

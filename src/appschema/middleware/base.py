@@ -201,7 +201,7 @@ def _keep(response: HttpResponseBase, scope: schema_context) -> HttpResponseBase
 
 
 def _is_of_a_file(response: StreamingHttpResponse) -> bool:
-    """Tell whether a file of the system's is sent, which the server may do by itself: it asks no database."""
+    """Tell whether a file is sent, which the server may do by itself and which asks no database."""
     return isinstance(response, FileResponse) and hasattr(response.file_to_stream, "fileno")
 
 
